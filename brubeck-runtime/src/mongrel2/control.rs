@@ -5,6 +5,7 @@ use crate::error::{Error, Result};
 use brubeck_zmtp::{ClientEvent, DealerClient, Endpoint, LinkConfig, Transport, Zmtp};
 use bytes::{Bytes, BytesMut};
 use std::time::Duration;
+use tokio::runtime::{self, Handle};
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout_at};
 
@@ -27,14 +28,27 @@ const RESPONSE_TIMEOUT: Duration = Duration::from_secs(2);
 ///
 /// The endpoint is the `control_port` of Mongrel2's configuration. Concurrent calls are sent one after the other, and
 /// each fails if Mongrel2 does not respond within two seconds of its turn. After such a failure, the next call connects
-/// again.
+/// again, as does a call in another tokio runtime than the previous one.
 #[derive(Debug)]
 pub struct Mongrel2Control {
     endpoint: Endpoint,
-    client: Mutex<Option<DealerClient>>,
+    /// The client, and the runtime that it belongs to. Another runtime replaces it.
+    client: Mutex<Option<(runtime::Id, DealerClient)>>,
 }
 
 /// A connection of a client to Mongrel2, as [`Mongrel2Control::connections`] returns it.
+///
+/// ```no_run
+/// use brubeck::{Mongrel2Connection, Mongrel2Control};
+///
+/// # async fn example(control: Mongrel2Control) -> brubeck::Result {
+/// let connections: Vec<Mongrel2Connection> = control.connections().await?;
+/// let busiest = connections.iter().max_by_key(|connection| connection.bytes_written);
+/// if let Some(Mongrel2Connection { id, kind, bytes_read, bytes_written, last_read, .. }) = busiest {
+///     println!("{id} ({kind:?}): {bytes_read} bytes read, {bytes_written} written, quiet for {last_read:?}");
+/// }
+/// # Ok(()) }
+/// ```
 ///
 /// Mongrel2 measures the times in whole seconds.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,7 +57,7 @@ pub struct Mongrel2Connection {
     /// The connection id that requests contain, or -1 if no request of this connection has been sent to a handler
     /// yet.
     pub id: i64,
-    /// The protocol of the connection.
+    /// The protocol of the connection, such as HTTP or a WebSocket.
     pub kind: Mongrel2ConnectionKind,
     /// The time since the last request, WebSocket frame or keep-alive of the application.
     pub last_ping: Duration,
@@ -58,14 +72,24 @@ pub struct Mongrel2Connection {
 }
 
 /// The protocol of a [`Mongrel2Connection`].
+///
+/// ```no_run
+/// use brubeck::{Mongrel2ConnectionKind, Mongrel2Control};
+///
+/// # async fn example(control: Mongrel2Control) -> brubeck::Result {
+/// let connections = control.connections().await?;
+/// let sockets = connections.iter().filter(|connection| connection.kind == Mongrel2ConnectionKind::WebSocket);
+/// println!("{} WebSockets are open", sockets.count());
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Mongrel2ConnectionKind {
-    /// HTTP.
+    /// A connection for HTTP requests, which web handlers answer.
     Http,
-    /// A message socket, for JSON or XML messages.
+    /// A message socket, for JSON or XML messages, which [`#[json_socket]`](../brubeck/attr.json_socket.html) handlers answer.
     Message,
-    /// A WebSocket.
+    /// A WebSocket, which [`#[websocket]`](../brubeck/attr.websocket.html) handlers serve.
     WebSocket,
     /// Not determined yet, or unknown to this version of brubeck.
     Other,
@@ -83,7 +107,7 @@ impl Mongrel2Control {
     ///
     /// # Errors
     ///
-    /// Returns an error if `endpoint` is not a valid endpoint. It is not an error if Mongrel2 is not running.
+    /// Returns an [`Error`] if `endpoint` is not a valid endpoint. It is not an error if Mongrel2 is not running.
     pub fn connect(endpoint: impl AsRef<str>) -> Result<Mongrel2Control> {
         let endpoint = endpoint.as_ref();
         let parsed = endpoint.parse::<Endpoint>().and_then(|parsed| {
@@ -102,11 +126,13 @@ impl Mongrel2Control {
         })
     }
 
-    /// Returns all connections of clients (`status net`).
+    /// Returns all connections of clients: see the example of [`Mongrel2Connection`].
+    ///
+    /// It is the command `status net` of the control port.
     ///
     /// # Errors
     ///
-    /// Returns an error if Mongrel2 does not respond or refuses the command, or the response is not a table of
+    /// Returns an [`Error`] if Mongrel2 does not respond or refuses the command, or the response is not a table of
     /// connections.
     pub async fn connections(&self) -> Result<Vec<Mongrel2Connection>> {
         let table = self
@@ -137,7 +163,7 @@ impl Mongrel2Control {
     ///
     /// # Errors
     ///
-    /// Returns an error if Mongrel2 does not respond, or there is no such connection.
+    /// Returns an [`Error`] if Mongrel2 does not respond, or there is no such connection.
     pub async fn kill(&self, id: i64) -> Result {
         self.send_command("kill", vec![("id".into(), Value::Integer(id))])
             .await
@@ -146,27 +172,48 @@ impl Mongrel2Control {
 
     /// Reopens the log files and clears the cache of certificates. Mongrel2 does not read its configuration again.
     ///
+    /// ```no_run
+    /// # async fn example() -> brubeck::Result {
+    /// let control = brubeck::Mongrel2Control::connect("ipc:///var/lib/m2/run/control")?;
+    /// control.reload().await?;
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     ///
-    /// Returns an error if Mongrel2 does not respond or refuses the command.
+    /// Returns an [`Error`] if Mongrel2 does not respond or refuses the command.
     pub async fn reload(&self) -> Result {
         self.send_command("reload", Vec::new()).await.map(drop)
     }
 
     /// Stops the server. It closes all connections without waiting for responses.
     ///
+    /// ```no_run
+    /// # async fn example() -> brubeck::Result {
+    /// let control = brubeck::Mongrel2Control::connect("ipc:///var/lib/m2/run/control")?;
+    /// control.terminate().await?;
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     ///
-    /// Returns an error if Mongrel2 does not respond or refuses the command.
+    /// Returns an [`Error`] if Mongrel2 does not respond or refuses the command.
     pub async fn terminate(&self) -> Result {
         self.send_command("terminate", Vec::new()).await.map(drop)
     }
 
     /// Returns the `uuid` of the server in its configuration.
     ///
+    /// ```no_run
+    /// # async fn example() -> brubeck::Result {
+    /// let control = brubeck::Mongrel2Control::connect("ipc:///var/lib/m2/run/control")?;
+    /// println!("this is {}", control.uuid().await?);
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     ///
-    /// Returns an error if Mongrel2 does not respond or refuses the command, or the response is not an identity.
+    /// Returns an [`Error`] if Mongrel2 does not respond or refuses the command, or the response is not an identity.
     pub async fn uuid(&self) -> Result<String> {
         let table = self.send_command("uuid", Vec::new()).await?;
         let value = table.rows().next().and_then(|row| row.first());
@@ -185,9 +232,12 @@ impl Mongrel2Control {
         let parts = vec![Value::String(command.into()), Value::Dictionary(arguments)];
         tnetstring::encode(&mut request, &Value::List(parts));
         let mut slot = self.client.lock().await;
+        let runtime = Handle::try_current()
+            .map_err(|error| Error::because(format!("cannot send `{command}` to Mongrel2"), error))?
+            .id();
         let mut client = match slot.take() {
-            Some(client) => client,
-            None => Zmtp
+            Some((opened_in, client)) if opened_in == runtime => client,
+            _ => Zmtp
                 .client(self.endpoint.clone(), LinkConfig::default())
                 .map_err(|error| Error::because(self.no_response(), error))?,
         };
@@ -196,7 +246,7 @@ impl Mongrel2Control {
         let response = exchange(&mut client, request.freeze())
             .await
             .ok_or_else(|| Error::new(self.no_response()))?;
-        *slot = Some(client);
+        *slot = Some((runtime, client));
         drop(slot);
         let response = tnetstring::decode(&response).map_err(|error| {
             Error::because(

@@ -7,12 +7,22 @@ use std::sync::atomic::Ordering::Relaxed;
 /// Counters of the connection to a [`Mongrel2`](crate::Mongrel2) server, since the `Mongrel2` was created. Clones share
 /// the counters.
 ///
-/// ```
-/// use brubeck::Mongrel2;
-///
+/// ```no_run
+/// # use brubeck::prelude::*;
+/// # use std::time::Duration;
+/// # async fn example(routes: Routes<()>) -> brubeck::Result {
 /// let mongrel2 = Mongrel2::new("tcp://127.0.0.1:9999", "tcp://127.0.0.1:9998");
 /// let counts = mongrel2.counts();
-/// assert_eq!((counts.requests(), counts.stale()), (0, 0));
+/// tokio::spawn(async move {
+///     loop {
+///         tokio::time::sleep(Duration::from_secs(60)).await;
+///         println!("{} requests, {} messages to Mongrel2", counts.requests(), counts.messages());
+///         println!("refused: {} for lack of capacity, {} malformed", counts.shed(), counts.malformed());
+///         println!("lost: {} stale messages, {} slow clients", counts.stale(), counts.slow_clients());
+///     }
+/// });
+/// App::new(routes, ()).serve(mongrel2).await
+/// # }
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct Mongrel2Counts(Arc<Mongrel2Counters>);
@@ -58,8 +68,11 @@ counters! {
     /// include those that were rejected during a shutdown or because of too many WebSockets.
     shed, add_shed;
     /// Returns the number of messages from Mongrel2 that could not be decoded.
+    ///
+    /// Each is logged at level WARN and reaches no handler. If it names its connection, the client gets a 400 response, and the connection is
+    /// closed.
     malformed, add_malformed;
-    /// Returns the number of clients that were disconnected because too much data was queued for them when a broadcast
-    /// was sent.
+    /// Returns the number of clients that were disconnected because they did not read the messages of a
+    /// [`Broadcast`](crate::Broadcast#slow-members).
     slow_clients, add_slow_clients;
 }

@@ -6,6 +6,7 @@ mod control;
 mod control_port_monitor;
 mod counts;
 mod front_end;
+mod in_memory;
 mod instance_registry;
 pub(crate) mod process;
 mod server_link;
@@ -13,6 +14,7 @@ mod uploads;
 
 pub use control::{Mongrel2Connection, Mongrel2ConnectionKind, Mongrel2Control};
 pub use counts::Mongrel2Counts;
+pub(crate) use in_memory::InMemoryMessageSocket;
 
 use crate::error::Error;
 use crate::handler::{Application, Connection, OpenConnection};
@@ -67,10 +69,11 @@ const MIN_KEEP_ALIVE: Duration = Duration::from_secs(1);
 /// |---|---|---|
 /// | concurrent requests | 1,024, at most 64 of them on one connection | 503 |
 /// | WebSockets | 8,192 | 503 |
-/// | messages of a WebSocket that its handler has not received | 1,024, and 4 MiB or the body limit | the WebSocket is closed (1008) |
+/// | messages of a WebSocket that its handler has not received | 4 MiB, or one message if its limit is higher; small ones count as 256 bytes | the WebSocket is closed (1008, `too many messages are waiting`) |
 /// | messages in flight to one client, without `download.flow_control` | 12, and 4 MiB with the control port (Mongrel2 disconnects a client at 17 messages) | they wait, and are merged |
 /// | bytes in flight to one client, with `download.flow_control` | the credit that Mongrel2 grants | they wait, and are merged |
-/// | data queued for a client when a broadcast is sent to it | 1,024 chunks and 4 MiB | the client is disconnected |
+/// | messages of a [`Broadcast`](crate::Broadcast#slow-members) that wait for a client | 4 MiB if it reads | the broadcast waits |
+/// | the same for a client that reads nothing | 16 MiB and ten seconds | the client is disconnected (1008, `the client does not read its messages`) |
 /// | body | the body limit of the application or of the route | 413; the connection of an upload is closed |
 ///
 /// # Slow clients
@@ -178,9 +181,7 @@ impl Mongrel2 {
         self
     }
 
-    /// Sets the interval at which Mongrel2's idle timers are reset for WebSockets, connections with pending requests, and message
-    /// sockets with a [`SocketSender`](crate::SocketSender). WebSockets are also pinged at this interval. The default is 30 seconds,
-    /// and the minimum is one second.
+    /// Sets the interval at which open connections are kept alive. The default is 30 seconds, and the minimum is one second.
     ///
     /// ```
     /// use brubeck::Mongrel2;
@@ -189,23 +190,28 @@ impl Mongrel2 {
     /// let mongrel2 = Mongrel2::new("ipc:///run/m2/send", "ipc:///run/m2/recv").keep_alive(Duration::from_secs(60));
     /// ```
     ///
+    /// At this interval, Mongrel2's idle timers are reset for WebSockets, connections with pending requests, and message sockets with a
+    /// [`SocketSender`](crate::SocketSender), and WebSockets are pinged. The application does not start with 0.
+    ///
     /// Unless it is configured otherwise, Mongrel2 closes a connection that has been idle for two minutes, even if
     /// its request is still being processed. If the client of a WebSocket has sent nothing, not even a pong,
     /// in response to three pings, it is disconnected when the fourth one is due.
     pub fn keep_alive(mut self, interval: Duration) -> Mongrel2 {
-        self.settings.keep_alive = interval.max(MIN_KEEP_ALIVE);
+        self.settings.keep_alive = interval;
         self
     }
 
     /// Returns counters of the requests and responses of this connection. They are updated while the application
     /// runs.
     ///
-    /// ```
-    /// use brubeck::Mongrel2;
-    ///
+    /// ```no_run
+    /// # use brubeck::prelude::*;
+    /// # async fn example(routes: Routes<()>) -> brubeck::Result {
     /// let mongrel2 = Mongrel2::new("ipc:///run/m2/send", "ipc:///run/m2/recv");
     /// let counts = mongrel2.counts();
-    /// assert_eq!(counts.requests(), 0);
+    /// App::new(routes, ()).serve(mongrel2).await?;
+    /// println!("{} requests", counts.requests());
+    /// # Ok(()) }
     /// ```
     pub fn counts(&self) -> Mongrel2Counts {
         self.counts.clone()
@@ -225,6 +231,15 @@ impl Connection for Mongrel2 {
                 mut settings,
                 counts,
             } = *self;
+            if settings.keep_alive.is_zero() {
+                let effect = "connections would be kept alive without a pause";
+                return Err(Error::zero_setting(
+                    format!("connect to Mongrel2 at {send_spec}"),
+                    "Mongrel2::keep_alive",
+                    effect,
+                ));
+            }
+            settings.keep_alive = settings.keep_alive.max(MIN_KEEP_ALIVE);
             settings.upload_store = uploads
                 .map(|(template, folder)| upload_store(&template, folder))
                 .transpose()?;

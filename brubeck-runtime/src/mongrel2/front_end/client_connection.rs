@@ -5,9 +5,10 @@ use super::message_socket::MessageSocketClient;
 use super::pipeline::{OutboundChunk, Pipeline, ReadyChunks};
 use super::websocket::WebSocketState;
 use crate::mongrel2::uploads::IncomingUpload;
-use crate::websocket::ClientId;
+use crate::websocket::{BlockedSince, ClientId, WaitingMessages};
 use bytes::{Bytes, BytesMut};
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Instant;
 
 /// Limit of bytes in a message that is merged from several chunks. A larger single chunk is sent as one message.
@@ -26,15 +27,25 @@ pub(super) struct ClientConnection<T> {
     pub(super) upload: Option<(u64, IncomingUpload)>,
     /// Set if the client has sent a message instead of an HTTP request.
     pub(super) message_socket: Option<MessageSocketClient>,
-    /// Chunks that wait for the flow control.
-    pub(super) queue: VecDeque<OutboundChunk>,
-    pub(super) queued_bytes: usize,
+    /// The data that waits for the flow control.
+    pub(super) queue: VecDeque<QueuedData>,
+    /// `true` if a part of the first chunk was sent.
+    has_started_chunk: bool,
+    /// Set while the client is known not to read.
+    pub(super) blocked: Arc<BlockedSince>,
     /// `true` if the connection is closed once the queue is empty.
     pub(super) is_closing: bool,
     pub(super) flow_control: FlowControl,
     pub(super) last_request_at: Instant,
     /// `true` if the connection is in the ready list of the connection table.
     pub(super) is_listed: bool,
+}
+
+/// Data that waits for the flow control.
+#[derive(Debug)]
+pub(super) enum QueuedData {
+    Chunk(OutboundChunk),
+    Broadcast(WaitingMessages),
 }
 
 /// The next message for a client.
@@ -62,7 +73,8 @@ impl<T> ClientConnection<T> {
             upload: None,
             message_socket: None,
             queue: VecDeque::new(),
-            queued_bytes: 0,
+            has_started_chunk: false,
+            blocked: Arc::default(),
             is_closing: false,
             flow_control,
             last_request_at: now,
@@ -105,6 +117,38 @@ impl<T> ClientConnection<T> {
         self.pipeline.close()
     }
 
+    /// Returns the id of the client of a message socket, or of the WebSocket.
+    pub(super) fn socket_client(&self) -> Option<ClientId> {
+        let websocket = self.websocket.as_ref().map(|websocket| &websocket.client);
+        let message_socket = || self.message_socket.as_ref().map(MessageSocketClient::id);
+        websocket.or_else(message_socket).cloned()
+    }
+
+    /// Returns `true` if a close frame was sent, or the connection is closed after the queued data.
+    pub(super) fn has_ended(&self) -> bool {
+        let has_sent_close = |websocket: &WebSocketState| websocket.has_sent_close();
+        self.is_closing || self.websocket.as_ref().is_some_and(has_sent_close)
+    }
+
+    /// Returns `true` if messages of a broadcast wait.
+    pub(super) fn has_broadcasts(&self) -> bool {
+        let is_broadcast = |data: &QueuedData| matches!(data, QueuedData::Broadcast(_));
+        self.queue.iter().any(is_broadcast)
+    }
+
+    /// Returns `true` if more data waits than one chunk or one message of a broadcast.
+    fn has_backlog(&self) -> bool {
+        let is_run =
+            |data: &QueuedData| matches!(data, QueuedData::Broadcast(waiting) if waiting.has_several());
+        self.queue.len() > 1 || self.queue.front().is_some_and(is_run)
+    }
+
+    /// Drops the data that waits. Returns `true` if a part of a frame was sent.
+    pub(super) fn drop_queue(&mut self) -> bool {
+        self.queue.clear();
+        self.has_started_chunk
+    }
+
     /// Queues chunks. If the connection is closed after them, returns the tasks of requests that cannot be answered
     /// any more.
     pub(super) fn enqueue(&mut self, ready: ReadyChunks) -> Vec<T> {
@@ -114,8 +158,7 @@ impl<T> ClientConnection<T> {
         for chunk in ready.chunks {
             // Mongrel2 takes an empty message for a close.
             if !chunk.bytes.is_empty() {
-                self.queued_bytes += chunk.bytes.len();
-                self.queue.push_back(chunk);
+                self.queue.push_back(QueuedData::Chunk(chunk));
             }
         }
         self.is_closing = ready.close;
@@ -136,7 +179,17 @@ impl<T> ClientConnection<T> {
             SendWindow::Open(bytes) => usize::try_from(bytes).unwrap_or(usize::MAX),
             // A close has no bytes, so it needs no credit.
             SendWindow::Closed(_) if self.queue.is_empty() && self.flow_control.uses_credit() => 0,
-            SendWindow::Closed(until) => return NextMessage::Blocked(until),
+            SendWindow::Closed(until) => {
+                if self.flow_control.uses_credit() {
+                    self.blocked.set();
+                }
+                let until = if self.has_backlog() {
+                    self.flow_control.slow_down()
+                } else {
+                    until
+                };
+                return NextMessage::Blocked(until);
+            }
         };
         let message = self.merge_chunks(max_bytes);
         self.flow_control.message_sent(message.len() as u64, now);
@@ -150,15 +203,38 @@ impl<T> ClientConnection<T> {
         // one on.
         let mut first = Bytes::new();
         let mut merged = BytesMut::new();
-        while let Some(chunk) = self.queue.front_mut() {
+        while let Some(next) = self.queue.front_mut() {
             let taken = first.len() + merged.len();
             let available = max_bytes.saturating_sub(taken);
-            if available == 0 || (taken > 0 && taken + chunk.bytes.len() > MAX_MERGED_BYTES) {
+            let size = match next {
+                QueuedData::Chunk(chunk) => chunk.bytes.len(),
+                QueuedData::Broadcast(waiting) => waiting.next_size().unwrap_or(0),
+            };
+            if available == 0 || (taken > 0 && taken + size > MAX_MERGED_BYTES) {
                 break;
             }
-            let bytes = chunk.bytes.split_to(chunk.bytes.len().min(available));
-            let is_complete = chunk.bytes.is_empty();
-            self.queued_bytes = self.queued_bytes.saturating_sub(bytes.len());
+            let bytes = match next {
+                QueuedData::Chunk(chunk) => {
+                    let bytes = chunk.bytes.split_to(size.min(available));
+                    self.has_started_chunk = !chunk.bytes.is_empty();
+                    if !self.has_started_chunk {
+                        self.queue.pop_front();
+                    }
+                    bytes
+                }
+                QueuedData::Broadcast(waiting) => {
+                    let mut bytes = waiting.take().unwrap_or_default();
+                    if waiting.next_size().is_none() {
+                        self.queue.pop_front();
+                    }
+                    let rest = bytes.split_off(size.min(available));
+                    self.has_started_chunk = !rest.is_empty();
+                    if self.has_started_chunk {
+                        self.queue.push_front(QueuedData::Chunk(rest.into()));
+                    }
+                    bytes
+                }
+            };
             if taken == 0 {
                 first = bytes;
             } else {
@@ -167,9 +243,6 @@ impl<T> ClientConnection<T> {
                     first.clear();
                 }
                 merged.extend_from_slice(&bytes);
-            }
-            if is_complete {
-                self.queue.pop_front();
             }
         }
         if merged.is_empty() { first } else { merged.freeze() }

@@ -1,8 +1,9 @@
 //! Converts requests of Mongrel2 to those of the application.
 
 use super::http1::Persistence;
+use crate::authority::Scheme;
 use crate::handler::validate_request;
-use crate::message::{Message, RemoteAddr};
+use crate::message::{Message, RemoteAddr, WebClient};
 use crate::method::Method as ServiceMethod;
 use crate::mongrel2::codec::Mongrel2Request;
 use crate::mongrel2::uploads::body_location;
@@ -11,12 +12,12 @@ use bytes::Bytes;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, Version};
 
-/// The properties of a request that determine the form of its response, and the address of the client.
+/// The properties of a request that determine the form of its response, and the client.
 #[derive(Clone, Copy)]
 pub(in crate::mongrel2) struct ClientInfo {
     pub(in crate::mongrel2) persistence: Persistence,
     pub(in crate::mongrel2) is_http_10: bool,
-    pub(in crate::mongrel2) peer: Option<RemoteAddr>,
+    pub(in crate::mongrel2) client: WebClient,
 }
 
 /// The status and the text of the response to a request that is not passed to the application.
@@ -37,7 +38,16 @@ pub(in crate::mongrel2) fn to_http(
     let info = ClientInfo {
         persistence: Persistence::of(version, &headers),
         is_http_10,
-        peer: request.headers.remote_addr().map(RemoteAddr),
+        client: WebClient {
+            address: request
+                .headers
+                .remote_addr()
+                .map(|address| RemoteAddr(address.to_canonical())),
+            scheme: match request.headers.url_scheme() {
+                Some(scheme) if *scheme == "https" => Scheme::Https,
+                _ => Scheme::Http,
+            },
+        },
     };
     (info, build_request(request, headers, is_http_10, recv_spec))
 }
@@ -65,14 +75,10 @@ fn build_request(
         Some(name) => Method::from_bytes(name).map_err(|_| bad_request("the method is invalid"))?,
         None => return Err(bad_request("the request has no method")),
     };
-    let target = match request.headers.query() {
-        None => PathAndQuery::from_maybe_shared(request.path.clone()),
-        Some(query) => PathAndQuery::try_from([&request.path[..], b"?", query].concat()),
-    };
-    let target = target.map_err(|_| bad_request("the request target is invalid"))?;
+    let target = request_target(request).ok_or(bad_request("the request target is invalid"))?;
     let mut http_request = http::Request::new(());
     *http_request.method_mut() = method;
-    *http_request.uri_mut() = Uri::from(target);
+    *http_request.uri_mut() = target;
     *http_request.version_mut() = if is_http_10 {
         Version::HTTP_10
     } else {
@@ -82,6 +88,28 @@ fn build_request(
     validate_request(&http_request)?;
     http_request.extensions_mut().insert(origin(request, recv_spec));
     Ok(http_request)
+}
+
+/// Returns the target of a request: a path with an optional query, or a URI with an authority.
+///
+/// Of a target in absolute form, such as `http://example.org/path`, Mongrel2 passes on `//example.org/path`. It reads a target that begins
+/// with `//` in the same way, so the two are not distinguished here either.
+fn request_target(request: &Mongrel2Request) -> Option<Uri> {
+    let query = request.headers.query();
+    let with_query = |scheme: &[u8]| match query {
+        None => [scheme, &request.path].concat(),
+        Some(query) => [scheme, &request.path, b"?", query].concat(),
+    };
+    if request.path.starts_with(b"//")
+        && let Ok(uri) = Uri::try_from(with_query(b"http:"))
+    {
+        return Some(uri);
+    }
+    let target = match query {
+        None => PathAndQuery::from_maybe_shared(request.path.clone()),
+        Some(_) => PathAndQuery::try_from(with_query(b"")),
+    };
+    target.ok().map(Uri::from)
 }
 
 /// Converts a message of a message socket. The path of the result is `/@name` or `/<name`. Returns `None` if the name is not
@@ -105,13 +133,15 @@ fn origin(request: &Mongrel2Request, recv_spec: &Bytes) -> Origin {
     }
 }
 
-/// Returns the headers of the client. Leaves out upload headers, because any client can forge them, and headers that are
-/// invalid in HTTP, because Mongrel2 accepts them.
+/// Returns the headers of the client. Leaves out upload headers, because any client can forge them, headers that are
+/// invalid in HTTP, because Mongrel2 accepts them, and the `x-forwarded-for` that Mongrel2 writes: it says the same as `REMOTE_ADDR`. With
+/// the setting `no_clobber_xff` the header is that of the peer.
 fn client_headers(request: &Mongrel2Request) -> HeaderMap {
     // About ten of the headers are Mongrel2's own, so half of the number is a good estimate for a typical request.
     let mut headers = HeaderMap::with_capacity(request.headers.len() / 2);
     for (name, value) in request.headers.client_headers() {
-        if body_location::is_upload_header(name) {
+        let is_own = *name == "x-forwarded-for" && request.headers.get("REMOTE_ADDR") == Some(value);
+        if is_own || body_location::is_upload_header(name) {
             continue;
         }
         if let (Ok(name), Ok(value)) = (

@@ -2,9 +2,10 @@
 //! the sending sides of sockets.
 
 use super::pipeline::{OutboundChunk, ResponseEnd};
-use crate::websocket::{BroadcastGroup, ClientId, Close};
+use crate::websocket::{BroadcastGroup, ClientId, Close, GroupMessage, GroupPermit};
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
+use std::sync::Arc;
 use tokio::sync::mpsc;
 
 /// An event for the event loop of a front end.
@@ -17,14 +18,21 @@ pub(in crate::mongrel2) enum FrontEndEvent {
         chunks: Vec<OutboundChunk>,
         end: Option<ResponseEnd>,
     },
-    /// The application accepted a WebSocket. `head` is the head of the 101 response.
-    WebSocketAccepted { client: ClientId, head: Bytes },
+    /// The application accepted a WebSocket. `head` is the head of the 101 response, and `message_limit` the limit of the route for
+    /// messages, in bytes.
+    WebSocketAccepted {
+        client: ClientId,
+        head: Bytes,
+        message_limit: Option<usize>,
+    },
     /// A WebSocket or a message socket is to be closed: by its handler, or because the handler panicked.
     CloseSocket { client: ClientId, close: Close },
     /// A message to the client of a message socket that is not the response to a request.
     Push { client: ClientId, chunk: OutboundChunk },
-    /// The same bytes for one or several clients. A client for which too much is queued is disconnected.
-    Broadcast { clients: Vec<ClientId>, bytes: Bytes },
+    /// A message of a broadcast, for several clients.
+    Broadcast(GroupMessage),
+    /// A client does not read, and too much of a broadcast waits for it.
+    CutOff { client: ClientId },
     /// The client of a streamed upload may send this many more bytes.
     GrantUploadCredit { client: ClientId, bytes: u32 },
 }
@@ -53,11 +61,18 @@ impl FrontEndHandle {
 
 /// All sockets of one Mongrel2 form a group: a message to Mongrel2 can address many clients.
 impl BroadcastGroup for FrontEndHandle {
-    fn send_to(&self, clients: Vec<ClientId>, bytes: Bytes) -> BoxFuture<'_, ()> {
+    fn reserve(self: Arc<Self>) -> BoxFuture<'static, Option<GroupPermit>> {
+        let events = self.0.clone();
         Box::pin(async move {
-            // If the event loop has ended, there are no clients.
-            let _ = self.0.send(FrontEndEvent::Broadcast { clients, bytes }).await;
+            let permit = events.reserve_owned().await.ok()?;
+            let send: GroupPermit = Box::new(|message| drop(permit.send(FrontEndEvent::Broadcast(message))));
+            Some(send)
         })
+    }
+
+    fn cut_off(&self, client: &ClientId) {
+        let client = client.clone();
+        self.send_event(FrontEndEvent::CutOff { client });
     }
 
     fn id(&self) -> usize {

@@ -21,9 +21,16 @@ const MAX_IN_FLIGHT_BYTES: u64 = 4 << 20;
 /// [`ASSUMED_READ_RATE`].
 const ASSUMED_WRITE_TIME: Duration = Duration::from_millis(2);
 
+/// The same for a client with more data waiting than the next message. The messages in flight are not needed to keep it busy then, and
+/// Mongrel2 may have no time to write them at once, because it has to pass a burst to many clients.
+const ASSUMED_BURST_WRITE_TIME: Duration = Duration::from_millis(40);
+
 /// Time after which a message of any size is assumed to be written if the client has sent another request since: then
 /// it has read the preceding response.
 const ASSUMED_WRITE_TIME_AFTER_REQUEST: Duration = Duration::from_micros(250);
+
+/// Time for a message to Mongrel2 to arrive.
+const MAX_TRANSFER_TIME: Duration = Duration::from_millis(10);
 
 /// Bytes that a client is assumed to read in a second.
 const ASSUMED_READ_RATE: u64 = 1 << 20;
@@ -38,12 +45,15 @@ pub(in crate::mongrel2) struct FlowControl {
     bytes_sent: u64,
     bytes_written: u64,
     in_flight: VecDeque<InFlightMessage>,
+    /// `true` since more data was waiting than the next message, until all messages are written.
+    is_burst: bool,
 }
 
 #[derive(Debug)]
 struct InFlightMessage {
     /// The value of `bytes_sent` after this message.
     end: u64,
+    bytes: u64,
     sent_at: Instant,
     /// The time at which it is assumed to be written. `None` if only the control port can report this.
     assumed_written_at: Option<Instant>,
@@ -70,6 +80,7 @@ impl FlowControl {
             bytes_sent: bytes_written.unwrap_or(0),
             bytes_written: bytes_written.unwrap_or(0),
             in_flight: VecDeque::new(),
+            is_burst: false,
         }
     }
 
@@ -108,14 +119,50 @@ impl FlowControl {
                 .back()
                 .and_then(|last| last.assumed_written_at)
                 .map_or(now, |last| last.max(now));
-            let read_time = Duration::from_micros(bytes.saturating_mul(1_000_000) / ASSUMED_READ_RATE);
-            begins_at + ASSUMED_WRITE_TIME + read_time
+            begins_at + self.assumed_time(bytes)
         });
         self.in_flight.push_back(InFlightMessage {
             end: self.bytes_sent,
+            bytes,
             sent_at: now,
             assumed_written_at,
         });
+    }
+
+    /// Assumes that the messages in flight take longer, because the window is closed and more data waits than the next message. Returns the
+    /// time at which the window opens, if it is known.
+    pub(in crate::mongrel2) fn slow_down(&mut self) -> Option<Instant> {
+        if self.credit.is_none() && !self.is_monitored && !self.is_burst {
+            self.is_burst = true;
+            let mut previous: Option<Instant> = None;
+            for index in 0..self.in_flight.len() {
+                let time = self
+                    .in_flight
+                    .get(index)
+                    .map_or(Duration::ZERO, |message| self.assumed_time(message.bytes));
+                if let Some(InFlightMessage {
+                    sent_at,
+                    assumed_written_at: Some(written_at),
+                    ..
+                }) = self.in_flight.get_mut(index)
+                {
+                    let begins_at = previous.map_or(*sent_at, |previous| previous.max(*sent_at));
+                    *written_at = (begins_at + time).max(*written_at);
+                    previous = Some(*written_at);
+                }
+            }
+        }
+        self.in_flight.front()?.assumed_written_at
+    }
+
+    /// Returns the time that a message is assumed to take once the messages before it are written.
+    fn assumed_time(&self, bytes: u64) -> Duration {
+        let read_time = Duration::from_micros(bytes.saturating_mul(1_000_000) / ASSUMED_READ_RATE);
+        if self.is_burst {
+            read_time.max(ASSUMED_BURST_WRITE_TIME)
+        } else {
+            read_time + ASSUMED_WRITE_TIME
+        }
     }
 
     /// Adds credit that Mongrel2 granted.
@@ -125,12 +172,23 @@ impl FlowControl {
         }
     }
 
-    /// Sets the total number of bytes that Mongrel2 has written to this client, as the control port reported it.
-    pub(in crate::mongrel2) fn set_bytes_written(&mut self, bytes: u64, now: Instant) {
-        if self.is_monitored {
-            self.bytes_written = self.bytes_written.max(bytes);
-            self.remove_written(now);
+    /// Sets the total number of bytes that Mongrel2 has written to this client, as the control port reported it to a request at
+    /// `requested_at`. Returns `false` if the client has read nothing since the last report, although a message was in flight.
+    pub(in crate::mongrel2) fn set_bytes_written(
+        &mut self,
+        bytes: u64,
+        requested_at: Instant,
+        now: Instant,
+    ) -> bool {
+        if !self.is_monitored {
+            return true;
         }
+        let has_progress = bytes > self.bytes_written;
+        self.bytes_written = self.bytes_written.max(bytes);
+        self.remove_written(now);
+        let oldest = self.in_flight.front();
+        // Mongrel2 may not have received a later message when it made the report.
+        has_progress || oldest.is_none_or(|oldest| oldest.sent_at + MAX_TRANSFER_TIME > requested_at)
     }
 
     /// Records that the client sent another request when no response was pending or queued. So it has probably read the
@@ -177,6 +235,7 @@ impl FlowControl {
         {
             self.in_flight.pop_front();
         }
+        self.is_burst &= !self.in_flight.is_empty();
     }
 }
 
@@ -208,7 +267,10 @@ mod tests {
         let later = now + Duration::from_secs(60);
         assert_eq!(flow_control.send_window(later), SendWindow::Closed(None));
         assert!(flow_control.needs_control_port());
-        flow_control.set_bytes_written(199, now);
+        let soon = now + MAX_TRANSFER_TIME / 2;
+        assert!(flow_control.set_bytes_written(0, soon, soon));
+        assert!(!flow_control.set_bytes_written(0, later, later));
+        assert!(flow_control.set_bytes_written(199, later, now));
         assert_eq!(flow_control.send_window(now), SendWindow::Open(u64::MAX));
         flow_control.message_sent(1, now);
         assert_eq!(flow_control.send_window(now), SendWindow::Closed(None));
@@ -234,6 +296,36 @@ mod tests {
         assert_eq!(flow_control.send_window(opens_at), SendWindow::Open(u64::MAX));
         assert!(!flow_control.is_initial(opens_at));
         assert!(flow_control.is_initial(opens_at + Duration::from_secs(1)));
+    }
+
+    #[test]
+    fn burst_leaves_time_to_mongrel2() {
+        let now = Instant::now();
+        let mut flow_control = FlowControl::new(None, None);
+        for _ in 0..MAX_IN_FLIGHT_MESSAGES {
+            flow_control.message_sent(10, now);
+        }
+        let soon = SendWindow::Closed(Some(now + ASSUMED_WRITE_TIME + Duration::from_micros(9)));
+        assert_eq!(flow_control.send_window(now), soon);
+        let later = now + ASSUMED_BURST_WRITE_TIME;
+        assert_eq!(flow_control.slow_down(), Some(later));
+        assert_eq!(flow_control.send_window(now), SendWindow::Closed(Some(later)));
+        assert_eq!(flow_control.slow_down(), Some(later));
+        // Not more than one message in this time.
+        let mut sent = 0;
+        for millisecond in 0..400 {
+            let now = later + Duration::from_millis(millisecond);
+            while flow_control.send_window(now) == SendWindow::Open(u64::MAX) {
+                flow_control.message_sent(10, now);
+                sent += 1;
+            }
+        }
+        assert_eq!(sent, 10);
+        // A burst ends when everything is written.
+        let end = later + 100 * ASSUMED_BURST_WRITE_TIME;
+        assert_eq!(flow_control.send_window(end), SendWindow::Open(u64::MAX));
+        flow_control.message_sent(10, end);
+        assert!(flow_control.is_initial(end + ASSUMED_WRITE_TIME * 2));
     }
 
     #[test]

@@ -67,7 +67,7 @@ impl FrontEnd {
         // needed.
         match self
             .application
-            .serve_peer(http_request, info.peer, DispatchMode::InlineIfFast)
+            .serve_peer(http_request, info.client, DispatchMode::InlineIfFast)
         {
             Either::Left(response) => match writer.try_encode(response.into_inner()) {
                 Ok(CompleteResponse { chunk, end }) => {

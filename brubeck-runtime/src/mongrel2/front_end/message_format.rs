@@ -29,7 +29,7 @@ impl MessageFormat {
         response: Response,
         body_limit: usize,
     ) -> Option<Bytes> {
-        let (status, _, payload) = response.into_parts();
+        let (status, _, payload) = response.into_shared_parts();
         match payload {
             Payload::Json(text) | Payload::Bytes(text) => Some(nul_terminated(&text)),
             Payload::Stream(body) => match body.collect(body_limit).await {

@@ -8,11 +8,12 @@ use super::message_format::MessageFormat;
 use super::pipeline::{OutboundChunk, ResponseEnd};
 use super::response_writer::ResponseWriter;
 use super::socket_client_sender::{SEND_WINDOW_BYTES, SocketClientSender};
+use crate::message::WebClient;
 use crate::mongrel2::codec::Mongrel2Request;
 use crate::websocket::{
-    BroadcastEncoding, BroadcastGroup, ClientId, Close, Closed, SocketMessage, SocketSender, SocketTransport,
+    BlockedSince, BroadcastEncoding, BroadcastRoute, ClientId, Close, Closed, SocketMessage, SocketSender,
+    SocketTransport, next_socket_id,
 };
-use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
@@ -32,9 +33,10 @@ impl FrontEnd {
         let Some(connection) = self.connections.find(&client) else {
             return;
         };
+        let blocked = &connection.blocked;
         let socket_client = connection
             .message_socket
-            .get_or_insert_with(|| MessageSocketClient::new(client.clone()));
+            .get_or_insert_with(|| MessageSocketClient::new(client.clone(), blocked.clone()));
         let message = message.with_extension(SocketSender(socket_client.transport(&self.handle)));
         let format = MessageFormat::of_path(&request.path);
         if let Some((code, _)) = self.check_capacity(&client) {
@@ -44,7 +46,7 @@ impl FrontEnd {
         let info = ClientInfo {
             persistence: Persistence::Open,
             is_http_10: false,
-            peer: None,
+            client: WebClient::default(),
         };
         let writer = ResponseWriter::new(client.clone(), info, self.handle.0.clone());
         let task = self
@@ -59,28 +61,34 @@ impl FrontEnd {
 /// The client of a message socket. It is dropped with its connection, and then sending to it fails.
 #[derive(Debug)]
 pub(super) struct MessageSocketClient {
+    id: u64,
     client: ClientId,
     send_permits: Arc<Semaphore>,
     /// Has no permits. It is closed when the connection is, which wakes the tasks that wait for a permit.
     disconnected: Arc<Semaphore>,
+    blocked: Arc<BlockedSince>,
 }
 
 impl MessageSocketClient {
-    pub(super) fn new(client: ClientId) -> MessageSocketClient {
+    pub(super) fn new(client: ClientId, blocked: Arc<BlockedSince>) -> MessageSocketClient {
         MessageSocketClient {
+            id: next_socket_id(),
             // The id identifies the client, not one of its requests.
             client: ClientId { number: 0, ..client },
             send_permits: Arc::new(Semaphore::new(SEND_WINDOW_BYTES)),
             disconnected: Arc::new(Semaphore::new(0)),
+            blocked,
         }
     }
 
     /// Creates a sending side for a handler.
     pub(super) fn transport(&self, front_end: &Arc<FrontEndHandle>) -> Arc<dyn SocketTransport> {
         Arc::new(MessageSocketTransport(SocketClientSender {
+            id: self.id,
             client: self.client.clone(),
             send_permits: self.send_permits.clone(),
             disconnected: self.disconnected.clone(),
+            blocked: self.blocked.clone(),
             front_end: front_end.clone(),
         }))
     }
@@ -118,14 +126,6 @@ impl SocketTransport for MessageSocketTransport {
         })
     }
 
-    fn send_or_disconnect(&self, bytes: Bytes) {
-        self.0.send_or_disconnect(bytes);
-    }
-
-    fn encoding(&self) -> BroadcastEncoding {
-        BroadcastEncoding::NulTerminated
-    }
-
     fn close(&self, close: Close) {
         self.0.close(close);
     }
@@ -134,7 +134,7 @@ impl SocketTransport for MessageSocketTransport {
         Box::pin(self.0.closed())
     }
 
-    fn group(&self) -> Option<(Arc<dyn BroadcastGroup>, ClientId)> {
-        self.0.group()
+    fn broadcast_route(&self) -> BroadcastRoute {
+        self.0.broadcast_route(BroadcastEncoding::NulTerminated)
     }
 }

@@ -37,6 +37,7 @@ use client_connection::ClientConnection;
 use connection_table::ConnectionTable;
 use events::{FrontEndEvent, FrontEndHandle};
 use flow_control::FlowControl;
+pub(super) use message_format::MessageFormat;
 use std::collections::{HashMap, VecDeque};
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -256,7 +257,7 @@ impl FrontEnd {
     fn begin_shutdown(&mut self) {
         self.is_stopping = true;
         let now = Instant::now();
-        let (mut close_frames, mut message_sockets) = (Vec::new(), Vec::new());
+        let (mut outcomes, mut message_sockets) = (Vec::new(), Vec::new());
         for (_, connection) in self.connections.iter() {
             if connection.is_idle()
                 && connection.has_message_senders()
@@ -264,14 +265,13 @@ impl FrontEnd {
             {
                 message_sockets.push(message_socket.id().clone());
             }
-            if let Some(websocket) = &mut connection.websocket
-                && let Some(frame) = websocket.begin_close(&Close::AWAY, now)
-            {
-                close_frames.push((websocket.client.clone(), frame));
+            if let Some(websocket) = &mut connection.websocket {
+                let outcome = websocket.begin_close(&Close::AWAY, now);
+                outcomes.push((websocket.client.clone(), outcome));
             }
         }
-        for (client, frame) in close_frames {
-            self.queue_response(&client, [frame.into()], None);
+        for (client, outcome) in outcomes {
+            self.apply_frame_outcome(&client, outcome);
         }
         for client in message_sockets {
             self.close_socket(&client, &Close::AWAY);

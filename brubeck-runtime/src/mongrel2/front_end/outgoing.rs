@@ -2,7 +2,6 @@
 
 use super::events::FrontEndEvent;
 use super::pipeline::{OutboundChunk, ResponseEnd};
-use super::websocket::WebSocketState;
 use super::{FrontEnd, MAX_OUTBOUND_MESSAGES};
 use crate::mongrel2::codec::{self, ControlCommand};
 use crate::mongrel2::server_link::ServerLink;
@@ -14,15 +13,24 @@ use std::time::Instant;
 impl FrontEnd {
     pub(super) fn handle_event(&mut self, event: FrontEndEvent) {
         match event {
-            FrontEndEvent::Response { client, chunks, end } => self.queue_response(&client, chunks, end),
-            FrontEndEvent::WebSocketAccepted { client, head } => self.accept_websocket(&client, head),
+            FrontEndEvent::Response { client, chunks, end } => {
+                if end.is_some() || self.may_send(&client) {
+                    self.queue_response(&client, chunks, end);
+                }
+            }
+            FrontEndEvent::WebSocketAccepted {
+                client,
+                head,
+                message_limit,
+            } => self.accept_websocket(&client, head, message_limit),
             FrontEndEvent::Push { client, chunk } => {
                 if !self.connections.push(&client, chunk) {
                     self.counts.add_stale(1);
                 }
             }
             FrontEndEvent::CloseSocket { client, close } => self.close_socket(&client, &close),
-            FrontEndEvent::Broadcast { clients, bytes } => self.broadcast(&clients, &bytes),
+            FrontEndEvent::Broadcast(message) => self.broadcast(&message),
+            FrontEndEvent::CutOff { client } => self.cut_off(&client, "too much waits for it"),
             FrontEndEvent::GrantUploadCredit { client, bytes } => {
                 if let Some(connection) = self.connections.find(&client) {
                     let ident = connection.ident.clone();
@@ -32,15 +40,28 @@ impl FrontEnd {
         }
     }
 
+    /// Returns `false` if the request has opened a WebSocket whose close frame was sent. A message that was on its way is dropped then,
+    /// because no frame may follow a close frame.
+    fn may_send(&mut self, client: &ClientId) -> bool {
+        let connection = self.connections.find(client);
+        connection.is_none_or(|connection| match &connection.websocket {
+            Some(websocket) if websocket.client.number == client.number => !websocket.has_sent_close(),
+            _ => true,
+        })
+    }
+
     /// Sends the head of the 101 response, and handles the frames that arrived before the WebSocket was accepted.
-    fn accept_websocket(&mut self, client: &ClientId, head: Bytes) {
+    fn accept_websocket(&mut self, client: &ClientId, head: Bytes, message_limit: Option<usize>) {
         let Some(connection) = self.connections.find(client) else {
             return self.counts.add_stale(1);
         };
         // A WebSocket handler is not aborted when its connection is closed: it receives the close, and ends by
         // itself.
         connection.pipeline.detach_task(client.number);
-        let outcome = connection.websocket.as_mut().map(WebSocketState::accept);
+        let outcome = connection
+            .websocket
+            .as_mut()
+            .map(|websocket| websocket.accept(message_limit));
         self.queue_response(client, [head.into()], None);
         self.apply_frame_outcome(client, outcome.unwrap_or_default());
         if self.is_stopping {

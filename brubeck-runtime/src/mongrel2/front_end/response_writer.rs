@@ -95,18 +95,19 @@ impl ResponseWriter {
     ) {
         request.extensions_mut().insert(upgrade.handle.clone());
         let response = application
-            .serve_peer(request, self.info.peer, DispatchMode::Inline)
+            .serve_peer(request, self.info.client, DispatchMode::Inline)
             .await;
-        let Some(accepted) = upgrade.handle.take_accepted() else {
+        let Some(accepted) = upgrade.handle.take_accepted_for(&response) else {
             // Mongrel2 takes all further bytes of the client for WebSocket frames, even if the response is not 101.
             self.info.persistence = Persistence::Close;
             return self.send(response).await;
         };
-        let parts = switching_protocols(response, upgrade.accept, accepted.protocol, upgrade.deflate);
+        let parts = switching_protocols(response, Some(upgrade.accept), accepted.protocol, upgrade.deflate);
         let head = encode_head(parts, Framing::Length, None, Persistence::Open, SystemTime::now());
         let event = FrontEndEvent::WebSocketAccepted {
             client: self.client.clone(),
             head: head.freeze(),
+            message_limit: accepted.message_limit,
         };
         if self.events.send(event).await.is_err() {
             return;

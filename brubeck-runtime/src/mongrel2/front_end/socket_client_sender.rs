@@ -1,19 +1,24 @@
 //! Sends to one client of a socket. WebSockets and message sockets share this part of their sending sides.
 
 use super::events::{FrontEndEvent, FrontEndHandle};
-use crate::websocket::{BroadcastGroup, ClientId, Close, Closed};
-use bytes::Bytes;
+use crate::websocket::{
+    BlockedSince, BroadcastEncoding, BroadcastRoute, BroadcastTarget, ClientId, Close, Closed,
+};
 use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Bytes that the handlers of one socket may have queued for the client before sending waits.
 pub(in crate::mongrel2) const SEND_WINDOW_BYTES: usize = 256 << 10;
 
+#[derive(Clone, Debug)]
 pub(super) struct SocketClientSender {
+    /// Identifies the socket in this process.
+    pub(super) id: u64,
     pub(super) client: ClientId,
     pub(super) send_permits: Arc<Semaphore>,
     /// Has no permits. It is closed when the connection is.
     pub(super) disconnected: Arc<Semaphore>,
+    pub(super) blocked: Arc<BlockedSince>,
     pub(super) front_end: Arc<FrontEndHandle>,
 }
 
@@ -30,15 +35,9 @@ impl SocketClientSender {
         self.front_end.0.send(event).await.map_err(|_| Closed)
     }
 
-    /// Sends a broadcast to this client alone. If the event channel is full, messages may be reordered. A
-    /// [`Broadcast`](crate::Broadcast) does not call this, because it sends to the [`group`](Self::group).
-    pub(super) fn send_or_disconnect(&self, bytes: Bytes) {
-        let clients = vec![self.client.clone()];
-        self.front_end
-            .send_event(FrontEndEvent::Broadcast { clients, bytes });
-    }
-
     pub(super) fn close(&self, close: Close) {
+        // From now on sending fails, for all senders of the socket.
+        self.send_permits.close();
         self.front_end.send_event(FrontEndEvent::CloseSocket {
             client: self.client.clone(),
             close,
@@ -50,7 +49,12 @@ impl SocketClientSender {
         drop(self.disconnected.acquire().await);
     }
 
-    pub(super) fn group(&self) -> Option<(Arc<dyn BroadcastGroup>, ClientId)> {
-        Some((self.front_end.clone(), self.client.clone()))
+    pub(super) fn broadcast_route(&self, encoding: BroadcastEncoding) -> BroadcastRoute {
+        BroadcastRoute {
+            id: self.id,
+            encoding,
+            blocked: self.blocked.clone(),
+            target: BroadcastTarget::Group(self.front_end.clone(), self.client.clone()),
+        }
     }
 }

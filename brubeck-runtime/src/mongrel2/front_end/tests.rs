@@ -98,7 +98,11 @@ async fn response_does_not_end_the_upload_of_a_pipelined_request() {
 #[tokio::test]
 async fn shutdown_sends_no_close_frame_before_the_websocket_is_accepted() {
     let mut front_end = front_end();
-    let handshake = [("METHOD", "WEBSOCKET_HANDSHAKE"), ("sec-websocket-version", "13")];
+    let handshake = [
+        ("METHOD", "WEBSOCKET_HANDSHAKE"),
+        ("sec-websocket-version", "13"),
+        ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="),
+    ];
     receive(&mut front_end, b"/", &handshake, "accept");
     assert_eq!(front_end.websocket_count, 1);
     front_end.begin_shutdown();
@@ -106,6 +110,7 @@ async fn shutdown_sends_no_close_frame_before_the_websocket_is_accepted() {
     front_end.handle_event(FrontEndEvent::WebSocketAccepted {
         client: client(0),
         head: "HTTP/1.1 101 Switching Protocols\r\n\r\n".into(),
+        message_limit: None,
     });
     let message = front_end.connections.next_message(Instant::now()).unwrap();
     assert_eq!(

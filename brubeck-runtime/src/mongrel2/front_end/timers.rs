@@ -2,7 +2,7 @@
 
 use super::FrontEnd;
 use super::pipeline::ResponseEnd;
-use super::websocket::PingAction;
+use super::websocket::{PingAction, WebSocketState};
 use crate::mongrel2::codec::ControlCommand;
 use crate::mongrel2::control_port_monitor::ConnectionsSnapshot;
 use crate::websocket::{ClientId, ping_frame};
@@ -23,8 +23,18 @@ impl FrontEnd {
             .map(|websocket| websocket.client.clone())
             .collect();
         for client in timed_out {
-            self.close_websocket_connection(&client);
+            let websocket = self
+                .connections
+                .find(&client)
+                .and_then(|connection| connection.websocket.as_mut());
+            let is_cut_off = websocket.as_ref().is_some_and(|websocket| websocket.is_cut_off());
+            match websocket.and_then(WebSocketState::end_failed) {
+                Some(outcome) => self.apply_frame_outcome(&client, outcome),
+                None if is_cut_off => self.end_slow_client(&client),
+                None => self.close_websocket_connection(&client),
+            }
         }
+        self.cut_off_stalled_clients();
         if now.saturating_duration_since(self.last_keep_alive) >= self.settings.keep_alive {
             self.last_keep_alive = now;
             self.keep_alive();
@@ -62,7 +72,7 @@ impl FrontEnd {
         for (ident, ids) in ids_by_ident {
             self.send_control(&ident, &ids, ControlCommand::KeepAlive);
         }
-        self.broadcast(&to_ping, &ping_frame());
+        self.send_to_all(&to_ping, &ping_frame());
         for client in to_disconnect {
             self.close_websocket_connection(&client);
         }
@@ -117,7 +127,8 @@ impl FrontEnd {
             self.connection_closed(&connection_id);
         }
         for (connection_id, bytes) in bytes_written {
-            self.connections.set_bytes_written(&connection_id, bytes, now);
+            self.connections
+                .set_bytes_written(&connection_id, bytes, snapshot.requested_at, now);
         }
     }
 }

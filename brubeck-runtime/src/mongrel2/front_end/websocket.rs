@@ -4,19 +4,15 @@ use super::events::{FrontEndEvent, FrontEndHandle};
 use super::pipeline::OutboundChunk;
 use super::socket_client_sender::{SEND_WINDOW_BYTES, SocketClientSender};
 use crate::websocket::{
-    BroadcastEncoding, BroadcastGroup, ClientId, Close, Closed, Deflate, FrameAction, InboundMessage,
-    QueuedMessage, SocketMessage, SocketPeer, SocketTransport, WebSocket, close_frame, message_frame,
+    BlockedSince, BroadcastEncoding, BroadcastRoute, ClientId, Close, Closed, Deflate, FrameAction,
+    InboundMessage, QueuedMessage, SocketMessage, SocketPeer, SocketTransport, TOO_MANY_MESSAGES, TOO_SLOW,
+    WebSocket, close_frame, inbound_budget, message_frame, next_socket_id,
 };
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 use tokio::sync::{Semaphore, mpsc};
-
-/// Limits of the messages that a handler has not received yet. Mongrel2 reads as fast as a client sends, and has no
-/// command to stop. So a WebSocket that exceeds them is closed (1008). The byte limit is raised to the size of one message.
-const MAX_QUEUED_MESSAGES: usize = 1024;
-const MAX_QUEUED_BYTES: usize = 4 << 20;
 
 /// Limit of frames that arrive before the application accepts the WebSocket and are kept until then. A client that sends more
 /// is disconnected.
@@ -34,8 +30,9 @@ pub(in crate::mongrel2) struct WebSocketState {
     pub(in crate::mongrel2) client: ClientId,
     peer: SocketPeer,
     /// Messages for the handler. `None` once the WebSocket is closing.
-    messages: Option<mpsc::Sender<QueuedMessage>>,
-    /// Limits the bytes of `messages`.
+    messages: Option<mpsc::UnboundedSender<QueuedMessage>>,
+    /// Limits the bytes of `messages`. Mongrel2 reads as fast as a client sends, and has no command to stop. So a WebSocket that exceeds the
+    /// limit is closed.
     queue_permits: Arc<Semaphore>,
     /// Limits the bytes that are queued for the client. Closed with the WebSocket.
     send_permits: Arc<Semaphore>,
@@ -44,8 +41,13 @@ pub(in crate::mongrel2) struct WebSocketState {
     disconnected: Arc<Semaphore>,
     /// Frames that arrived before the application accepted the WebSocket. `None` once it has.
     early_frames: Option<Vec<(u8, Bytes)>>,
-    /// The time at which the close frame was queued.
+    /// The time at which the close frame was queued, or at which the client failed.
     closing_since: Option<Instant>,
+    /// The failure of the client. Its frames are ignored, and the handler can still respond to the messages before. The close frame follows
+    /// when the handler has ended.
+    failure: Option<Close>,
+    /// `true` if the WebSocket is closing because the client does not read.
+    is_cut_off: bool,
     keep_alives_without_frame: u8,
 }
 
@@ -76,40 +78,48 @@ impl WebSocketState {
         client: ClientId,
         message_limit: usize,
         deflate: Option<Deflate>,
+        blocked: Arc<BlockedSince>,
         front_end: &Arc<FrontEndHandle>,
     ) -> (WebSocketState, WebSocket) {
-        let (messages, inbound) = mpsc::channel(MAX_QUEUED_MESSAGES);
+        let (messages, inbound) = mpsc::unbounded_channel();
         let close_reason = Arc::new(OnceLock::new());
         let send_permits = Arc::new(Semaphore::new(SEND_WINDOW_BYTES));
         let disconnected = Arc::new(Semaphore::new(0));
         let transport = WebSocketTransport {
             sender: SocketClientSender {
+                id: next_socket_id(),
                 client: client.clone(),
                 send_permits: send_permits.clone(),
                 disconnected: disconnected.clone(),
+                blocked,
                 front_end: front_end.clone(),
             },
             deflate,
         };
-        // A single message of the permitted size must fit into the queue.
-        let queue_bytes = MAX_QUEUED_BYTES.max(message_limit).min(Semaphore::MAX_PERMITS);
         let state = WebSocketState {
             client,
             peer: SocketPeer::new(message_limit, deflate),
             messages: Some(messages),
-            queue_permits: Arc::new(Semaphore::new(queue_bytes)),
+            queue_permits: Arc::new(Semaphore::new(inbound_budget(message_limit))),
             send_permits,
             close_reason: close_reason.clone(),
             disconnected,
             early_frames: Some(Vec::new()),
             closing_since: None,
+            failure: None,
+            is_cut_off: false,
             keep_alives_without_frame: 0,
         };
         (state, WebSocket::new(inbound, close_reason, Arc::new(transport)))
     }
 
-    /// Handles the frames that arrived before the application accepted the WebSocket.
-    pub(in crate::mongrel2) fn accept(&mut self) -> FrameOutcome {
+    /// Sets the limit of the route for messages, if it has one, and handles the frames that arrived before the application accepted the
+    /// WebSocket.
+    pub(in crate::mongrel2) fn accept(&mut self, message_limit: Option<usize>) -> FrameOutcome {
+        if let Some(limit) = message_limit {
+            self.peer.set_limit(limit);
+            self.queue_permits = Arc::new(Semaphore::new(inbound_budget(limit)));
+        }
         let mut outcome = FrameOutcome::default();
         for (first_byte, payload) in self.early_frames.take().unwrap_or_default() {
             self.handle_frame(first_byte, payload, &mut outcome);
@@ -123,7 +133,7 @@ impl WebSocketState {
         let mut outcome = FrameOutcome::default();
         match &mut self.early_frames {
             Some(early) if early.len() < MAX_EARLY_FRAMES => early.push((first_byte, payload)),
-            Some(_) => self.fail(Close::POLICY, None, &mut outcome),
+            Some(_) => self.fail(TOO_MANY_MESSAGES, None, &mut outcome),
             None => self.handle_frame(first_byte, payload, &mut outcome),
         }
         outcome
@@ -135,14 +145,23 @@ impl WebSocketState {
             FrameAction::Reply(frame) => outcome.frames.push(frame),
             // The close frame was sent already, and no frame may follow it. The client acknowledged it, or its frame was
             // invalid; in both cases only the connection is left to close.
-            FrameAction::Close { close, .. } if self.closing_since.is_some() => {
+            FrameAction::Close { close, .. } | FrameAction::Fail(close) if self.closing_since.is_some() => {
                 self.disconnect(close);
                 outcome.close = true;
             }
             FrameAction::Close { last, close } => self.fail(close, Some(last), outcome),
+            FrameAction::Fail(close) => {
+                let _ = self.close_reason.set(close.clone());
+                self.messages = None;
+                self.closing_since = Some(Instant::now());
+                self.failure = Some(close);
+            }
             FrameAction::Deliver(message) => {
                 if self.deliver(message).is_err() {
-                    self.fail(Close::POLICY, None, outcome);
+                    // Closing the connection at once would reset it while the client sends, and it would not get the reason.
+                    outcome
+                        .frames
+                        .extend(self.start_closing(&TOO_MANY_MESSAGES, Instant::now()));
                 }
             }
         }
@@ -157,17 +176,14 @@ impl WebSocketState {
         let Some(messages) = self.messages.as_ref().filter(|_| self.closing_since.is_none()) else {
             return Ok(());
         };
-        let size = u32::try_from(message.size()).map_err(drop)?;
         let permit = self
             .queue_permits
             .clone()
-            .try_acquire_many_owned(size)
+            .try_acquire_many_owned(message.cost())
             .map_err(drop)?;
-        match messages.try_send(QueuedMessage::new(message, Some(permit))) {
-            Err(mpsc::error::TrySendError::Full(_)) => Err(()),
-            // A handler that dropped its receiving half may still send.
-            Ok(()) | Err(mpsc::error::TrySendError::Closed(_)) => Ok(()),
-        }
+        // A handler that dropped its receiving half may still send.
+        let _ = messages.send(QueuedMessage::new(message, permit));
+        Ok(())
     }
 
     /// Ends the WebSocket for the handler. Adds `last_frame` to the outcome, or a close frame if it is `None`, and makes the
@@ -179,9 +195,43 @@ impl WebSocketState {
         outcome.close = true;
     }
 
-    /// Begins the closing handshake. Returns the close frame, or `None` if the WebSocket is closing already, or was not
-    /// accepted yet: no frame may be sent before the 101 response.
-    pub(in crate::mongrel2) fn begin_close(&mut self, close: &Close, now: Instant) -> Option<Bytes> {
+    /// Begins the closing handshake, or ends the connection if the client has failed before. Does nothing if the WebSocket is closing
+    /// already, or was not accepted yet: no frame may be sent before the 101 response.
+    pub(in crate::mongrel2) fn begin_close(&mut self, close: &Close, now: Instant) -> FrameOutcome {
+        if let Some(outcome) = self.end_failed() {
+            return outcome;
+        }
+        let frame = self.start_closing(close, now);
+        FrameOutcome {
+            frames: frame.into_iter().collect(),
+            close: false,
+        }
+    }
+
+    /// Begins to close the WebSocket of a client that does not read. Returns the close frame, or `None` if the WebSocket is closing already.
+    pub(in crate::mongrel2) fn cut_off(&mut self, now: Instant) -> Option<Bytes> {
+        self.is_cut_off = true;
+        self.start_closing(&TOO_SLOW, now)
+    }
+
+    pub(in crate::mongrel2) fn is_cut_off(&self) -> bool {
+        self.is_cut_off
+    }
+
+    /// Returns `true` if a close frame was sent, so that no frame may follow.
+    pub(in crate::mongrel2) fn has_sent_close(&self) -> bool {
+        self.closing_since.is_some() && self.failure.is_none()
+    }
+
+    /// Ends the connection if the client has failed.
+    pub(in crate::mongrel2) fn end_failed(&mut self) -> Option<FrameOutcome> {
+        let failure = self.failure.take()?;
+        let mut outcome = FrameOutcome::default();
+        self.fail(failure, None, &mut outcome);
+        Some(outcome)
+    }
+
+    fn start_closing(&mut self, close: &Close, now: Instant) -> Option<Bytes> {
         if self.early_frames.is_some() || self.closing_since.is_some() || self.messages.is_none() {
             return None;
         }
@@ -249,14 +299,6 @@ impl SocketTransport for WebSocketTransport {
         })
     }
 
-    fn send_or_disconnect(&self, frame: Bytes) {
-        self.sender.send_or_disconnect(frame);
-    }
-
-    fn encoding(&self) -> BroadcastEncoding {
-        BroadcastEncoding::negotiated(self.deflate)
-    }
-
     fn close(&self, close: Close) {
         self.sender.close(close);
     }
@@ -265,8 +307,9 @@ impl SocketTransport for WebSocketTransport {
         Box::pin(self.sender.closed())
     }
 
-    fn group(&self) -> Option<(Arc<dyn BroadcastGroup>, ClientId)> {
-        self.sender.group()
+    fn broadcast_route(&self) -> BroadcastRoute {
+        self.sender
+            .broadcast_route(BroadcastEncoding::negotiated(self.deflate))
     }
 }
 
@@ -284,7 +327,7 @@ mod tests {
             number: 0,
         };
         let front_end = Arc::new(FrontEndHandle(events));
-        let (state, mut websocket) = WebSocketState::new(client, 100, None, &front_end);
+        let (state, mut websocket) = WebSocketState::new(client, 100, None, Arc::default(), &front_end);
         drop(state);
         assert_eq!(websocket.recv().now_or_never(), Some(None));
         assert_eq!(websocket.ended(), Some(&Close::BROKEN));

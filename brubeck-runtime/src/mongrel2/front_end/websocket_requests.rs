@@ -6,7 +6,7 @@ use super::websocket::{FrameOutcome, WebSocketState};
 use super::{FrontEnd, MAX_WEBSOCKETS, convert_request};
 use crate::mongrel2::codec::Mongrel2Request;
 use crate::response::Body;
-use crate::websocket::{ClientId, Close, Deflate, UpgradeHandle, close_frame};
+use crate::websocket::{ClientId, Close, Deflate, INVALID_KEY, UpgradeHandle, close_frame, handshake_key};
 use http::{HeaderValue, StatusCode};
 use std::time::Instant;
 
@@ -29,6 +29,9 @@ impl FrontEnd {
                 StatusCode::UPGRADE_REQUIRED,
                 "only version 13 of the WebSocket protocol is supported",
             )),
+            Ok(request) if handshake_key(request.headers()).is_none() => {
+                Some((StatusCode::BAD_REQUEST, INVALID_KEY))
+            }
             Ok(_) if self.websocket_count >= MAX_WEBSOCKETS => {
                 Some((StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable"))
             }
@@ -43,9 +46,14 @@ impl FrontEnd {
         let (Ok(http_request), Ok(accept)) = (http_request, accept) else {
             return;
         };
-        let message_limit = self.application.body_limit();
+        let message_limit = self.application.message_limit();
         let deflate = Deflate::negotiate(http_request.headers());
-        let (state, websocket) = WebSocketState::new(client.clone(), message_limit, deflate, &self.handle);
+        let Some(connection) = self.connections.find(&client) else {
+            return;
+        };
+        let blocked = connection.blocked.clone();
+        let (state, websocket) =
+            WebSocketState::new(client.clone(), message_limit, deflate, blocked, &self.handle);
         let upgrade = WebSocketUpgrade {
             sender: websocket.sender(),
             deflate,
@@ -119,12 +127,9 @@ impl FrontEnd {
             let tasks = self.connections.close_after_queue(client);
             return tasks.into_iter().for_each(|task| task.abort());
         }
-        let frame = connection
-            .websocket
-            .as_mut()
-            .and_then(|websocket| websocket.begin_close(close, Instant::now()));
-        if let Some(frame) = frame {
-            self.queue_response(client, [frame.into()], None);
+        if let Some(websocket) = &mut connection.websocket {
+            let outcome = websocket.begin_close(close, Instant::now());
+            self.apply_frame_outcome(client, outcome);
         }
     }
 }

@@ -20,8 +20,6 @@ const MAX_PORT_ATTEMPTS: usize = 8;
 
 /// A running Mongrel2 server, a child of this process.
 ///
-/// [`Mongrel2Config::start`] starts it.
-///
 /// ```no_run
 /// use brubeck::{Mongrel2Config, Mongrel2Handler};
 ///
@@ -32,6 +30,8 @@ const MAX_PORT_ATTEMPTS: usize = 8;
 /// server.stop().await
 /// # }
 /// ```
+///
+/// [`Mongrel2Config::start`] starts it.
 ///
 /// Its configuration, its logs and its control port are in a temporary directory that only this user can access, and
 /// which is removed when the server stops. If Mongrel2 exits, it is restarted. It does not outlive this process, even if
@@ -117,38 +117,63 @@ impl Mongrel2Server {
     }
 
     /// Returns the address on which Mongrel2 listens. The port is never 0.
+    ///
+    /// ```
+    /// # async fn example(server: brubeck::Mongrel2Server) {
+    /// println!("open http://{} in a browser", server.address());
+    /// # }
+    /// ```
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Returns the endpoint of the control port, for [`Mongrel2Control`](crate::Mongrel2Control) and
-    /// [`Mongrel2::control`](crate::Mongrel2::control).
+    /// Returns the endpoint of the control port.
+    ///
+    /// ```
+    /// # async fn example(server: brubeck::Mongrel2Server) -> brubeck::Result {
+    /// let control = brubeck::Mongrel2Control::connect(server.control())?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// It is for [`Mongrel2Control`](crate::Mongrel2Control) and [`Mongrel2::control`](crate::Mongrel2::control).
     pub fn control(&self) -> &str {
         &self.control
     }
 
     /// Returns the id of the process, or `None` if Mongrel2 is not running.
+    ///
+    /// ```
+    /// # async fn example(server: brubeck::Mongrel2Server) -> brubeck::Result {
+    /// println!("mongrel2 runs as {:?}", server.pid());
+    /// # Ok(()) }
+    /// ```
     pub fn pid(&self) -> Option<u32> {
         *self.pid.borrow()
     }
 
     /// Stops Mongrel2, starts it with the same configuration, and waits until it accepts requests again.
     ///
+    /// ```
+    /// # async fn example(server: brubeck::Mongrel2Server) -> brubeck::Result {
+    /// server.restart().await?;
+    /// # Ok(()) }
+    /// ```
+    ///
     /// The connections of clients are closed, and requests on them fail. The application reconnects by itself.
     ///
     /// # Errors
     ///
-    /// Returns an error if Mongrel2 does not start; the start is retried in the background. Returns an error if the
+    /// Returns an [`Error`] if Mongrel2 does not start; the start is retried in the background. Returns an error if the
     /// runtime that started Mongrel2 has been shut down, which has killed Mongrel2.
     pub async fn restart(&self) -> Result {
         self.send_command(SupervisorCommand::Restart).await
     }
 
-    /// Stops Mongrel2 and removes its directory.
+    /// Stops Mongrel2 and removes its directory: see the example of [`Mongrel2Config`](crate::Mongrel2Config).
     ///
     /// # Errors
     ///
-    /// Returns an error if the runtime that started Mongrel2 has been shut down, which has killed Mongrel2.
+    /// Returns an [`Error`] if the runtime that started Mongrel2 has been shut down, which has killed Mongrel2.
     pub async fn stop(self) -> Result {
         self.send_command(SupervisorCommand::Stop).await
     }

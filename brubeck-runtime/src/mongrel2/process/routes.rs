@@ -2,16 +2,15 @@
 
 use super::{Mongrel2Config, Mongrel2Handler};
 use crate::method::{Kind, Method};
-use crate::routing::Routes;
+use crate::routing::{Routes, prefixes};
 use crate::spec::Spec;
 
 impl<S> Routes<S> {
-    /// Returns the configuration of a Mongrel2 that listens on `listen_address` and sends the requests of these
-    /// routes to `handler`. Mongrel2 itself answers a request that matches no route of the configuration, with 404.
+    /// Returns the configuration of a Mongrel2 that listens on `listen_address` and sends the requests of these routes to `handler`.
     ///
     /// ```
-    /// use brubeck::prelude::*;
     /// use brubeck::Mongrel2Handler;
+    /// use brubeck::prelude::*;
     ///
     /// #[get(r"^/user/(?<id>\d+)$")]
     /// async fn user(id: u64) -> String {
@@ -27,16 +26,20 @@ impl<S> Routes<S> {
     /// # Ok::<(), brubeck::Error>(())
     /// ```
     ///
-    /// The configuration has a route for the literal prefix of each web pattern, and one for the name of each message
-    /// socket. A route that begins with another one is left out. Paths that the application serves otherwise, such as
+    /// Mongrel2 itself answers a request that matches no route of the configuration, with 404. The configuration has a route for each literal
+    /// beginning of the paths of a web pattern, and one for the name of each message socket: `^/blue$|^/green(?<shade>-\w+)?$` has
+    /// `/blue` and `/green`. Clients may percent-encode all characters but letters, digits and `-._~`, and Mongrel2 compares the path as it
+    /// was sent, so a route ends before any other character. A pattern that branches into more than 16 routes has those for a shorter beginning.
+    /// A route that begins with another one is left out. Paths that the application serves otherwise, such as
     /// those of a mounted service or of a fallback, must be added with [`handler`](Mongrel2Config::handler); the route
     /// `"/"` matches every path.
+    #[cfg_attr(docsrs, doc(cfg(feature = "mongrel2")))]
     pub fn mongrel2_conf(
         &self,
         listen_address: impl Into<String>,
         handler: Mongrel2Handler,
     ) -> Mongrel2Config {
-        let mut routes: Vec<String> = self.specs().filter_map(mongrel2_route).collect();
+        let mut routes: Vec<String> = self.specs().flat_map(mongrel2_routes).collect();
         routes.sort();
         // A route whose prefix is another route is redundant.
         routes.dedup_by(|later, earlier| later.starts_with(earlier.as_str()));
@@ -48,92 +51,38 @@ impl<S> Routes<S> {
     }
 }
 
-/// Returns the route of Mongrel2 for a handler. Returns `None` if Mongrel2 cannot pass requests to it.
-fn mongrel2_route(spec: &Spec) -> Option<String> {
+/// Returns the routes of Mongrel2 for a handler. Returns none if Mongrel2 cannot pass requests to it.
+fn mongrel2_routes(spec: &Spec) -> Vec<String> {
     match (spec.kind, spec.method) {
-        (Kind::Web, _) => Some(literal_prefix(spec.pattern)),
-        (Kind::Service, Method::Request) => {
-            let name = literal_prefix(spec.pattern);
-            let name = name.strip_prefix('/')?;
-            name.starts_with(['@', '<']).then(|| name.to_owned())
-        }
-        _ => None,
+        (Kind::Web, _) => beginnings(spec, is_never_encoded).map(web_route).collect(),
+        // The names of message sockets are sent as they are.
+        (Kind::Service, Method::Request) => beginnings(spec, |byte| byte.is_ascii_graphic())
+            .filter_map(message_socket_route)
+            .collect(),
+        _ => Vec::new(),
     }
 }
 
-/// Returns the literal prefix of a pattern: the characters before the first operator of the regex. Returns `/`, which
-/// matches every path, if there are none or the pattern has alternatives.
-fn literal_prefix(pattern: &str) -> String {
-    let pattern = pattern.strip_prefix('^').unwrap_or(pattern);
-    let mut prefix = String::new();
-    let mut chars = pattern.chars().peekable();
-    while let Some(mut next) = chars.next() {
-        if next == '\\' {
-            match chars.next() {
-                Some(escaped) if !escaped.is_ascii_alphanumeric() => next = escaped,
-                _ => break,
-            }
-        } else if ".+*?()|[]{}^$".contains(next) {
-            break;
-        }
-        // In a route of Mongrel2, `(` begins a pattern, and a quote cannot be escaped. A quantifier may make
-        // the preceding character optional, so that is not part of the prefix either.
-        if next == '(' || next == '"' || next.is_control() || matches!(chars.peek(), Some('?' | '*' | '{')) {
-            break;
-        }
-        prefix.push(next);
-    }
-    if prefix.is_empty() || has_alternatives(pattern) {
-        return "/".to_owned();
-    }
-    prefix
+fn beginnings(spec: &Spec, is_allowed: fn(u8) -> bool) -> impl Iterator<Item = String> {
+    // Both functions for `is_allowed` allow ASCII only.
+    prefixes(spec, is_allowed)
+        .into_iter()
+        .map(|prefix| String::from_utf8_lossy(&prefix).into_owned())
 }
 
-/// Returns `true` if a pattern has a `|` outside of groups, so that its literal prefix belongs to the first alternative
-/// only.
-fn has_alternatives(pattern: &str) -> bool {
-    let (mut open_groups, mut in_class) = (0_usize, false);
-    let mut chars = pattern.chars();
-    while let Some(next) = chars.next() {
-        match next {
-            '\\' => {
-                // The next character is literal, or a class such as `\d`.
-                chars.next();
-            }
-            '[' => in_class = true,
-            ']' => in_class = false,
-            _ if in_class => {}
-            '(' => open_groups += 1,
-            ')' => open_groups = open_groups.saturating_sub(1),
-            '|' if open_groups == 0 => return true,
-            _ => {}
-        }
-    }
-    false
+/// Returns `true` for the bytes of a path that a client sends as they are, whatever library encodes the path (RFC 3986, section 2.3). Among the
+/// others is `(`, which begins a pattern of Mongrel2.
+fn is_never_encoded(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"/-._~".contains(&byte)
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// Returns the route for a beginning of paths: `/`, which matches every path, if nothing is known of them.
+fn web_route(prefix: String) -> String {
+    if prefix.is_empty() { "/".to_owned() } else { prefix }
+}
 
-    #[test]
-    fn route_is_the_literal_prefix_of_the_pattern() {
-        for (pattern, route) in [
-            ("^/", "/"),
-            ("^/hello$", "/hello"),
-            (r"^/user/(?<id>\d+)$", "/user/"),
-            (r"^/a\.b$", "/a.b"),
-            (r"^/\d", "/"),
-            ("^/colou?r", "/colo"),
-            ("^/a{2}", "/"),
-            ("^/a|/b", "/"),
-            ("^/a|/(b)", "/"),
-            ("^/a/(b|c)", "/a/"),
-            (r"^/a\|[(|]", "/a|"),
-            (r"^/f\(x", "/f"),
-            ("^/@chat$", "/@chat"),
-        ] {
-            assert_eq!(literal_prefix(pattern), route, "{pattern}");
-        }
-    }
+/// Returns the name of a message socket. Returns `None` for other handlers of services.
+fn message_socket_route(prefix: String) -> Option<String> {
+    let name = prefix.strip_prefix('/')?;
+    name.starts_with(['@', '<']).then(|| name.to_owned())
 }

@@ -1,17 +1,13 @@
 //! The connections of clients to one Mongrel2, and the list of those that have data to send.
 
-use super::client_connection::{ClientConnection, NextMessage};
+use super::client_connection::{ClientConnection, NextMessage, QueuedData};
 use super::flow_control::{FlowControl, SendWindow};
 use super::pipeline::{OutboundChunk, ReadyChunks, ResponseEnd};
-use crate::websocket::ClientId;
+use crate::websocket::{ClientId, Recipient, StoredMessage, WaitingMessages};
 use bytes::Bytes;
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
-
-/// Limits of the data queued for one client. A client is disconnected if a broadcast would exceed them. They do not apply to
-/// other data: its senders wait if too much of it is queued.
-const MAX_QUEUED_BROADCAST_BYTES: usize = 4 << 20;
-const MAX_QUEUED_BROADCAST_CHUNKS: usize = 1024;
 
 /// Time without a request after which an idle connection is assumed to be closed, even if its flow control has state.
 const IDLE_CONNECTION_TTL: Duration = Duration::from_secs(15 * 60);
@@ -41,17 +37,13 @@ pub(super) struct ClientMessage {
     pub(super) close: bool,
 }
 
-/// The result of preparing a broadcast to one client.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// The result of preparing bytes that several clients receive.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum BroadcastOutcome {
-    /// The caller must send the bytes now. The flow control has counted them already.
-    SendNow,
-    /// The bytes were queued.
+    /// The caller must send the bytes now, with this ident. The flow control has counted them already.
+    SendNow(Bytes),
+    /// The bytes were queued, or the client is not connected any more.
     Queued,
-    /// The client is not connected any more.
-    Disconnected,
-    /// Too much data is queued for the client.
-    TooSlow,
 }
 
 impl<T> ConnectionTable<T> {
@@ -112,36 +104,71 @@ impl<T> ConnectionTable<T> {
         Some((connection, tasks))
     }
 
-    /// Prepares a broadcast of `bytes` bytes to one client. The broadcast does not wait for the responses to earlier requests.
-    /// If it cannot be sent now, queues the chunk that `chunk` returns.
+    /// Prepares a message of a broadcast for one client. It does not wait for the responses to earlier requests.
     pub(super) fn prepare_broadcast(
         &mut self,
-        client: &ClientId,
-        bytes: usize,
-        chunk: impl FnOnce() -> OutboundChunk,
+        recipient: &Recipient,
+        message: &Arc<StoredMessage>,
         now: Instant,
     ) -> BroadcastOutcome {
-        let Some(connection) = self.find(client) else {
-            return BroadcastOutcome::Disconnected;
-        };
-        if connection.is_closing {
-            return BroadcastOutcome::Disconnected;
+        let Recipient {
+            client,
+            encoding,
+            position,
+        } = recipient;
+        let outcome = self.prepare_shared(client, message.size(*encoding), now, |connection| {
+            let is_added = match connection.queue.back_mut() {
+                Some(QueuedData::Broadcast(waiting)) => waiting.extend(message, position),
+                _ => false,
+            };
+            if !is_added {
+                let waiting = WaitingMessages::new(message, *encoding, position);
+                connection.queue.push_back(QueuedData::Broadcast(waiting));
+            }
+        });
+        match outcome {
+            Some(BroadcastOutcome::Queued) => BroadcastOutcome::Queued,
+            // Also a client that has left counts as having taken the message.
+            other => {
+                position.advance(message);
+                other.unwrap_or(BroadcastOutcome::Queued)
+            }
         }
+    }
+
+    /// Prepares the same bytes for one of several clients.
+    pub(super) fn prepare_bytes(
+        &mut self,
+        client: &ClientId,
+        bytes: &Bytes,
+        now: Instant,
+    ) -> BroadcastOutcome {
+        let outcome = self.prepare_shared(client, bytes.len(), now, |connection| {
+            let chunk = OutboundChunk::from(bytes.clone());
+            connection.queue.push_back(QueuedData::Chunk(chunk));
+        });
+        outcome.unwrap_or(BroadcastOutcome::Queued)
+    }
+
+    /// Counts `size` bytes as sent if the client can receive them now, or else calls `queue`. Returns `None` if the client is not connected
+    /// any more, or its connection is being closed.
+    fn prepare_shared(
+        &mut self,
+        client: &ClientId,
+        size: usize,
+        now: Instant,
+        queue: impl FnOnce(&mut ClientConnection<T>),
+    ) -> Option<BroadcastOutcome> {
+        let connection = self.find(client).filter(|connection| !connection.has_ended())?;
         if connection.queue.is_empty()
-            && matches!(connection.flow_control.send_window(now), SendWindow::Open(max) if max >= bytes as u64)
+            && matches!(connection.flow_control.send_window(now), SendWindow::Open(max) if max >= size as u64)
         {
-            connection.flow_control.message_sent(bytes as u64, now);
-            return BroadcastOutcome::SendNow;
+            connection.flow_control.message_sent(size as u64, now);
+            return Some(BroadcastOutcome::SendNow(connection.ident.clone()));
         }
-        if connection.queued_bytes + bytes > MAX_QUEUED_BROADCAST_BYTES
-            || connection.queue.len() >= MAX_QUEUED_BROADCAST_CHUNKS
-        {
-            return BroadcastOutcome::TooSlow;
-        }
-        connection.queued_bytes += bytes;
-        connection.queue.push_back(chunk());
+        queue(connection);
         self.mark_ready_by_id(&client.connection);
-        BroadcastOutcome::Queued
+        Some(BroadcastOutcome::Queued)
     }
 
     /// Queues a chunk that is not part of a response. Returns `false` if the client is not connected any more, or its
@@ -150,8 +177,7 @@ impl<T> ConnectionTable<T> {
         let Some(connection) = self.find(client).filter(|connection| !connection.is_closing) else {
             return false;
         };
-        connection.queued_bytes += chunk.bytes.len();
-        connection.queue.push_back(chunk);
+        connection.queue.push_back(QueuedData::Chunk(chunk));
         self.mark_ready_by_id(&client.connection);
         true
     }
@@ -228,15 +254,29 @@ impl<T> ConnectionTable<T> {
     pub(super) fn add_credit(&mut self, connection_id: &Bytes, bytes: u64) {
         if let Some(connection) = self.by_id.get_mut(connection_id) {
             connection.flow_control.add_credit(bytes);
+            connection.blocked.clear();
             self.blocked.remove(connection_id);
             self.mark_ready_by_id(connection_id);
         }
     }
 
-    /// Sets the total number of bytes that Mongrel2 has written to a connection.
-    pub(super) fn set_bytes_written(&mut self, connection_id: &Bytes, bytes: u64, now: Instant) {
+    /// Sets the total number of bytes that Mongrel2 has written to a connection, as it reported it to a request at `requested_at`.
+    pub(super) fn set_bytes_written(
+        &mut self,
+        connection_id: &Bytes,
+        bytes: u64,
+        requested_at: Instant,
+        now: Instant,
+    ) {
         if let Some(connection) = self.by_id.get_mut(connection_id) {
-            connection.flow_control.set_bytes_written(bytes, now);
+            if connection
+                .flow_control
+                .set_bytes_written(bytes, requested_at, now)
+            {
+                connection.blocked.clear();
+            } else {
+                connection.blocked.set();
+            }
             if self.blocked.remove(connection_id).is_some() {
                 self.mark_ready_by_id(connection_id);
             }
@@ -247,6 +287,7 @@ impl<T> ConnectionTable<T> {
     pub(super) fn control_port_lost(&mut self, now: Instant) {
         for connection in self.by_id.values_mut() {
             connection.flow_control.control_port_lost(now);
+            connection.blocked.clear();
         }
         for (connection_id, _) in std::mem::take(&mut self.blocked) {
             self.mark_ready_by_id(&connection_id);

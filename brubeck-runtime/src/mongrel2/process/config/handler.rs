@@ -28,6 +28,13 @@ impl Mongrel2Handler {
     /// Creates a handler. Mongrel2 binds both endpoints: it sends requests on `send_spec` and receives responses on
     /// `recv_spec`.
     ///
+    /// ```
+    /// use brubeck::{Mongrel2Config, Mongrel2Handler};
+    ///
+    /// let handler = Mongrel2Handler::new("ipc:///run/m2/send", "ipc:///run/m2/recv");
+    /// let config = Mongrel2Config::bind("0.0.0.0:80").handler("/", handler);
+    /// ```
+    ///
     /// [`Mongrel2::new`](crate::Mongrel2::new) takes the same endpoints in the same
     /// order.
     ///
@@ -42,9 +49,15 @@ impl Mongrel2Handler {
         }
     }
 
-    /// Sets the `send_ident`, which each request contains, and the `recv_ident`, which is the prefix of the responses
-    /// that Mongrel2 receives. The default for both consists of the identity of the server and the number of the handler.
+    /// Sets the `send_ident` and the `recv_ident`. The default for both consists of the identity of the server and the number of the handler.
     ///
+    /// ```
+    /// use brubeck::Mongrel2Handler;
+    ///
+    /// let handler = Mongrel2Handler::new("ipc:///run/m2/send", "ipc:///run/m2/recv").idents("web-1", "web-1");
+    /// ```
+    ///
+    /// Each request contains the `send_ident`, and the `recv_ident` is the prefix of the responses that Mongrel2 receives.
     /// `send_ident` must have 1 to 255 ASCII letters, digits or `-`, and must begin with `recv_ident`; usually both
     /// are equal. [`Mongrel2Config::start`](crate::Mongrel2Config::start) and [`conf`](crate::Mongrel2Config::conf)
     /// return an error otherwise.
@@ -76,6 +89,12 @@ impl Mongrel2Handler {
     }
 
     /// Makes Mongrel2 send the headers of requests as a tnetstring. The default is JSON.
+    ///
+    /// ```
+    /// use brubeck::Mongrel2Handler;
+    ///
+    /// let handler = Mongrel2Handler::new("ipc:///run/m2/send", "ipc:///run/m2/recv").tnetstring();
+    /// ```
     ///
     /// The application accepts both encodings.
     pub fn tnetstring(mut self) -> Mongrel2Handler {

@@ -17,12 +17,9 @@ const DEFAULT_IDLE_LIMIT: Duration = Duration::from_secs(600);
 
 /// A configuration of a Mongrel2 server: its address, the handlers of its routes, and settings.
 ///
-/// [`start`](Mongrel2Config::start) runs a Mongrel2 with it. [`conf`](Mongrel2Config::conf) returns it as a text for
-/// `m2sh`. [`Routes::mongrel2_conf`](crate::Routes::mongrel2_conf) creates it from the routes of an application.
-///
 /// ```no_run
-/// use brubeck::prelude::*;
 /// use brubeck::{Mongrel2Config, Mongrel2Handler};
+/// use brubeck::prelude::*;
 ///
 /// # async fn example(routes: Routes<()>) -> brubeck::Result {
 /// let (send, recv) = ("tcp://127.0.0.1:9999", "tcp://127.0.0.1:9998");
@@ -31,6 +28,9 @@ const DEFAULT_IDLE_LIMIT: Duration = Duration::from_secs(600);
 /// server.stop().await
 /// # }
 /// ```
+///
+/// [`start`](Mongrel2Config::start) runs a Mongrel2 with it. [`conf`](Mongrel2Config::conf) returns it as a text for
+/// `m2sh`. [`Routes::mongrel2_conf`](crate::Routes::mongrel2_conf) creates it from the routes of an application.
 ///
 /// # Defaults
 ///
@@ -50,6 +50,12 @@ impl Mongrel2Config {
     /// Creates a configuration of a server that listens on `address`, an IP address and a port. Port 0 selects a free
     /// port.
     ///
+    /// ```
+    /// use brubeck::Mongrel2Config;
+    ///
+    /// let config = Mongrel2Config::bind("127.0.0.1:0");
+    /// ```
+    ///
     /// An invalid address is reported by [`start`](Mongrel2Config::start) and [`conf`](Mongrel2Config::conf).
     pub fn bind(address: impl Into<String>) -> Mongrel2Config {
         Mongrel2Config {
@@ -63,8 +69,6 @@ impl Mongrel2Config {
 
     /// Sends requests to `handler` if their path begins with `route`. The longest matching route wins.
     ///
-    /// Mongrel2 also matches a path that is a prefix of a route: the route `/abc` receives `/ab` as well.
-    ///
     /// ```
     /// use brubeck::{Mongrel2Config, Mongrel2Handler};
     ///
@@ -72,6 +76,8 @@ impl Mongrel2Config {
     /// let chat = Mongrel2Handler::new("ipc:///run/m2/chat-send", "ipc:///run/m2/chat-recv");
     /// let config = Mongrel2Config::bind("0.0.0.0:80").handler("/", pages).handler("/chat/", chat);
     /// ```
+    ///
+    /// Mongrel2 also matches a path that is a prefix of a route: the route `/abc` receives `/ab` as well.
     pub fn handler(mut self, route: impl Into<String>, handler: Mongrel2Handler) -> Mongrel2Config {
         self.handlers.push((route.into(), handler));
         self
@@ -79,6 +85,12 @@ impl Mongrel2Config {
 
     /// Sets the limit of a request body, in bytes. The default is 1 MiB. Mongrel2 answers a larger body with 413,
     /// unless uploads are enabled.
+    ///
+    /// ```
+    /// use brubeck::Mongrel2Config;
+    ///
+    /// let config = Mongrel2Config::bind("0.0.0.0:80").body_limit(1 << 20);
+    /// ```
     pub fn body_limit(mut self, bytes: usize) -> Mongrel2Config {
         self.body_limit = bytes;
         self
@@ -87,6 +99,13 @@ impl Mongrel2Config {
     /// Sets the time after which Mongrel2 closes an idle connection. The default is ten minutes; zero disables it.
     /// Fractions of a second are cut off, so less than one second is zero.
     ///
+    /// ```
+    /// use brubeck::Mongrel2Config;
+    /// use std::time::Duration;
+    ///
+    /// let config = Mongrel2Config::bind("0.0.0.0:80").idle_limit(Duration::from_secs(30));
+    /// ```
+    ///
     /// A connection is idle, too, while a handler works on its request. But the application keeps such connections
     /// open, see [`Mongrel2::keep_alive`](crate::Mongrel2::keep_alive).
     pub fn idle_limit(mut self, limit: Duration) -> Mongrel2Config {
@@ -94,8 +113,19 @@ impl Mongrel2Config {
         self
     }
 
-    /// Makes Mongrel2 write large bodies to files. `template` is a path that ends in `XXXXXX`, which Mongrel2
-    /// replaces by random characters. [`Mongrel2::uploads`](crate::Mongrel2::uploads) needs the same template.
+    /// Makes Mongrel2 write large bodies to files.
+    ///
+    /// ```
+    /// use brubeck::{Mongrel2, Mongrel2Config, Mongrel2Handler};
+    ///
+    /// let (send, recv) = ("ipc:///run/m2/send", "ipc:///run/m2/recv");
+    /// let template = "/var/uploads/upload.XXXXXX";
+    /// let config = Mongrel2Config::bind("0.0.0.0:80").handler("/", Mongrel2Handler::new(send, recv)).uploads(template);
+    /// let connection = Mongrel2::new(send, recv).uploads(template);
+    /// ```
+    ///
+    /// `template` is a path that ends in `XXXXXX`, which Mongrel2 replaces by random characters.
+    /// [`Mongrel2::uploads`](crate::Mongrel2::uploads) needs the same template.
     ///
     /// A body is large if it exceeds the body limit, which is then at least 64 KiB.
     pub fn uploads(self, template: impl Into<String>) -> Mongrel2Config {
@@ -104,6 +134,12 @@ impl Mongrel2Config {
 
     /// Makes Mongrel2 send large bodies in parts, as fast as the handler reads them.
     ///
+    /// ```
+    /// use brubeck::Mongrel2Config;
+    ///
+    /// let config = Mongrel2Config::bind("0.0.0.0:80").stream_uploads();
+    /// ```
+    ///
     /// A body is large if it exceeds the body limit, which is then at least 64 KiB. If several processes serve a
     /// route, Mongrel2 distributes the parts of one body among them, and the upload fails. So use one process for
     /// such a route.
@@ -111,32 +147,44 @@ impl Mongrel2Config {
         self.setting("upload.stream", "1")
     }
 
-    /// Makes Mongrel2 report how many bytes it has written to each client, so that long responses are sent as fast as
-    /// their clients read. This costs one additional message for each response.
+    /// Makes Mongrel2 report how many bytes it has written to each client.
     ///
-    /// The [control port](crate::Mongrel2::control) has the same purpose.
+    /// ```
+    /// use brubeck::Mongrel2Config;
+    ///
+    /// let config = Mongrel2Config::bind("0.0.0.0:80").flow_control();
+    /// ```
+    ///
+    /// So long responses are sent as fast as their clients read. This costs one additional message for each response. The
+    /// [control port](crate::Mongrel2::control) has the same purpose.
     pub fn flow_control(self) -> Mongrel2Config {
         self.setting("download.flow_control", "1")
     }
 
-    /// Sets any other setting of Mongrel2. It replaces the value that this configuration has. But with uploads,
-    /// `limits.content_length` is raised to `limits.buffer_size`, because Mongrel2 would lose data otherwise.
+    /// Sets any other setting of Mongrel2. It replaces the value that this configuration has.
     ///
     /// ```
     /// use brubeck::Mongrel2Config;
     ///
     /// let config = Mongrel2Config::bind("127.0.0.1:6767").setting("zeromq.threads", "2");
     /// ```
+    ///
+    /// The names are those of [Mongrel2's manual](https://mongrel2.org/manual/book-finalch4.html), such as `limits.header_count` or `superpoll.max_fd`. A value of digits is written as a
+    /// number, and any other as a text. Mongrel2 ignores a name that it does not know, so check the spelling.
+    ///
+    /// With uploads, `limits.content_length` is raised to `limits.buffer_size`, because Mongrel2 would lose data otherwise.
     pub fn setting(mut self, name: impl Into<String>, value: impl Into<String>) -> Mongrel2Config {
         self.settings.push((name.into(), value.into()));
         self
     }
 
-    /// Starts the server and waits until it accepts requests, which takes half a second.
+    /// Starts the server and waits until it accepts requests: see the example of [`Mongrel2Config`].
+    ///
+    /// This takes about half a second.
     ///
     /// # Errors
     ///
-    /// Returns an error if Mongrel2 is not installed, the configuration is invalid, the address or an endpoint cannot be
+    /// Returns an [`Error`] if Mongrel2 is not installed, the configuration is invalid, the address or an endpoint cannot be
     /// bound, or Mongrel2 is not ready within 15 seconds.
     pub async fn start(self) -> Result<Mongrel2Server> {
         Mongrel2Server::start(self).await
@@ -170,10 +218,6 @@ impl Mongrel2Config {
     /// Returns the configuration as a text for `m2sh load`, to run Mongrel2 without this process: `mongrel2
     /// <database> <id>`.
     ///
-    /// `id` becomes the `uuid` of the server and must be a valid identity. The log files, the pid file and the
-    /// control port are in `folder`, which must have the subfolders `run`, `logs` and `tmp`. If the port of the address
-    /// is 0, the text has one that is free now.
-    ///
     /// ```
     /// use brubeck::{Mongrel2Config, Mongrel2Handler};
     ///
@@ -184,9 +228,13 @@ impl Mongrel2Config {
     /// # Ok::<(), brubeck::Error>(())
     /// ```
     ///
+    /// `id` becomes the `uuid` of the server and must be a valid identity. The log files, the pid file and the
+    /// control port are in `folder`, which must have the subfolders `run`, `logs` and `tmp`. If the port of the address
+    /// is 0, the text has one that is free now.
+    ///
     /// # Errors
     ///
-    /// Returns an error if there is no handler, the address or an identity is invalid, two handlers have the same
+    /// Returns an [`Error`] if there is no handler, the address or an identity is invalid, two handlers have the same
     /// endpoints but different settings, or a text contains a quote or a control character.
     pub fn conf(&self, id: &str, folder: impl AsRef<Path>) -> Result<String> {
         check_idents(id, id)?;
