@@ -20,7 +20,7 @@ use bytes::Bytes;
 use futures_util::future::select_all;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio::time::{sleep, timeout};
 
 use super::io_thread::with_runtime;
 
@@ -174,15 +174,8 @@ impl PushDealerSender {
     /// no service has space.
     ///
     /// # Errors
-    /// Returns [`SendError::Deadline`] if no service has space before the deadline, and [`SendError::Closed`] if the client is
-    /// closed.
-    pub(crate) async fn reserve_by(&self, deadline: Instant) -> Result<RequestPermit, SendError> {
-        timeout_at(deadline, self.reserve())
-            .await
-            .unwrap_or(Err(SendError::Deadline))
-    }
-
-    async fn reserve(&self) -> Result<RequestPermit, SendError> {
+    /// Returns [`SendError::Closed`] if the client is closed.
+    pub(crate) async fn reserve(&self) -> Result<RequestPermit, SendError> {
         let mut ready = self.ready.clone();
         loop {
             let services = ready.borrow_and_update().clone().ok_or(SendError::Closed)?;

@@ -9,8 +9,7 @@ use brubeck_zmtp::LinkConfig;
 use futures_util::future::BoxFuture;
 use std::sync::Arc;
 
-/// A service in the dialect of the released Python package `brubeck-service`: the caller binds two addresses, and any
-/// number of services connect to them.
+/// A service that connects to its caller, as the released Python package `brubeck-service` does.
 ///
 /// ```no_run
 /// use brubeck::legacy;
@@ -22,8 +21,8 @@ use std::sync::Arc;
 /// # }
 /// ```
 ///
-/// The service receives requests from the first address and sends responses to the second. The caller distributes its
-/// requests among the connected services. The dialect is [`Dialect::Pypi`](crate::Dialect::Pypi), or
+/// The caller binds two addresses, and any number of services connect to them. The service receives requests from the first address and
+/// sends responses to the second. The caller distributes its requests among the connected services. The dialect is [`Dialect::Pypi`](crate::Dialect::Pypi), or
 /// [`Dialect::Pypi01x`](crate::Dialect::Pypi01x) without its registration and heartbeats.
 ///
 /// The caller may start later than the service, and may restart. To serve a second caller, add another connection with
@@ -39,8 +38,10 @@ pub struct LegacyService {
 }
 
 impl LegacyService {
-    /// Creates a service that connects to the two addresses of a caller, one for requests and one for responses. The addresses
-    /// are checked when the application starts.
+    /// Creates a service that connects to the two addresses of a caller, one for requests and one for responses. See the example of
+    /// [`LegacyService`].
+    ///
+    /// The application does not start if an address is not valid, or if the passphrase is empty.
     pub fn connect(
         requests: impl Into<String>,
         responses: impl Into<String>,
@@ -58,14 +59,26 @@ impl LegacyService {
     /// Sets the maximum number of handlers that run at the same time. Up to 1,024 further requests, at most about 64 MiB, wait
     /// in this process, and the others in the socket of the caller.
     ///
-    /// The default is 1,024, and the minimum is 1.
+    /// ```
+    /// use brubeck::legacy;
+    ///
+    /// let service = legacy::Service::connect("ipc://run/slow", "ipc://run/slow_response", "my_shared_secret").concurrency(4);
+    /// ```
+    ///
+    /// The default is 1,024. The application does not start with 0.
     pub fn concurrency(mut self, concurrency: usize) -> LegacyService {
-        self.concurrency = concurrency.max(1);
+        self.concurrency = concurrency;
         self
     }
 
     /// Allows the passphrase to cross the network in clear text. Everyone who can read the traffic can then call the
     /// service.
+    ///
+    /// ```
+    /// use brubeck::legacy;
+    ///
+    /// let service = legacy::Service::connect("tcp://10.0.0.6:9000", "tcp://10.0.0.6:9001", "my_shared_secret").allow_clear_text();
+    /// ```
     ///
     /// By default, the addresses must be `ipc` or loopback addresses.
     pub fn allow_clear_text(mut self) -> LegacyService {
@@ -74,6 +87,16 @@ impl LegacyService {
     }
 
     fn open_now(self, application: Arc<dyn Application>) -> crate::Result<OpenConnection> {
+        let serve = || format!("serve at {}", self.requests);
+        self.passphrase.check(serve())?;
+        if self.concurrency == 0 {
+            let effect = "no handler could run";
+            return Err(Error::zero_setting(
+                serve(),
+                "legacy::Service::concurrency",
+                effect,
+            ));
+        }
         let application = Arc::new(InstrumentedApplication::new(application));
         let [requests, responses] = [parse_endpoint(&self.requests)?, parse_endpoint(&self.responses)?];
         if let Some(remote) = [&requests, &responses]

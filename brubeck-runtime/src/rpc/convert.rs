@@ -1,8 +1,9 @@
 //! Conversion between the requests and responses of handlers and those of brubeck's protocol.
 
-use super::api::{JsonObjectWriter, ServiceRequest, ServiceResponse};
+use super::api::{CallError, JsonObjectWriter, ResponseBody, ServiceRequest, ServiceResponse};
 use super::codec::{ByteStr, CallRequest, WireReply};
-use crate::message::{CallMeta, Message};
+use crate::json_parts::PLACEHOLDER;
+use crate::message::{CallMeta, CalledOperation, Message};
 use crate::method::Method;
 use crate::response::{Payload, Response};
 use crate::small_bytes;
@@ -17,33 +18,57 @@ use tokio::time::Instant;
 /// Converts a request of the application.
 ///
 /// Without named arguments, the body is sent unchanged. Otherwise the arguments and the fields of the body become one JSON object.
-/// An argument replaces a field of the same name, and a body that is not an object is dropped.
-pub(super) fn to_call_request(request: ServiceRequest, nowait: bool) -> CallRequest {
+/// An argument replaces a field of the same name.
+///
+/// # Errors
+/// Refuses a body that is not an object if there are arguments: the message has room for one JSON value.
+pub(super) fn to_call_request(request: ServiceRequest, nowait: bool) -> Result<CallRequest, CallError> {
     let text = |(name, value): (String, Value)| (name.into(), plain(value).into());
     let trace = request.trace.as_ref();
-    CallRequest {
+    Ok(CallRequest {
         traceparent: trace.map(Trace::traceparent).unwrap_or_default().into(),
         tracestate: trace.map(Trace::tracestate).unwrap_or_default().to_owned().into(),
         headers: request.headers.into_iter().map(text).collect(),
-        body: merge_body(request.arguments, request.body),
+        body: merge_body(request.path_arguments, request.arguments, request.body)?,
+        parts: request.parts,
+        operation: request.operation.map(|(name, _)| name).unwrap_or_default().into(),
+        contract: request
+            .operation
+            .map(|(_, contract)| contract)
+            .unwrap_or_default(),
         hops: request.hops,
         idempotent: request.idempotent,
         nowait,
         ..CallRequest::new(request.method.as_str(), request.path)
-    }
+    })
 }
 
-fn merge_body(arguments: JsonObjectWriter, body: Bytes) -> Bytes {
+fn merge_body(
+    path_arguments: impl IntoIterator<Item = (&'static str, String)>,
+    mut arguments: JsonObjectWriter,
+    body: Bytes,
+) -> Result<Bytes, CallError> {
+    for (name, text) in path_arguments {
+        let write = |buffer: &mut Vec<u8>, _: &mut Vec<Bytes>| serde_json::to_writer(buffer, &text);
+        // Writing a string to memory cannot fail.
+        let _ = arguments.set(name.into(), &mut Vec::new(), write);
+    }
     if arguments.is_empty() {
-        return body;
+        return Ok(body);
     }
     if body.is_empty() {
-        return small_bytes::freeze(arguments.into_text());
+        return Ok(small_bytes::freeze(arguments.into_text()));
     }
-    let mut fields: Map<String, Value> = serde_json::from_slice(&body).unwrap_or_default();
-    fields.extend(arguments.as_map().clone());
+    let Ok(mut fields) = serde_json::from_slice::<Map<String, Value>>(&body) else {
+        return Err(CallError::Refused(
+            "the call has arguments and a body that is not a JSON object, and they cannot be merged; send the value of the body \
+             as an argument, too, or remove the arguments"
+                .into(),
+        ));
+    };
+    fields.extend(arguments.parse());
     // Serializing a map of JSON values cannot fail.
-    serde_json::to_vec(&fields).unwrap_or_default().into()
+    Ok(serde_json::to_vec(&fields).unwrap_or_default().into())
 }
 
 /// Converts a request to the message that its handler gets. Returns an error status if the method is unknown or `response`.
@@ -62,6 +87,11 @@ pub(super) fn to_message(request: &CallRequest, deadline: Instant) -> Result<Mes
     Ok(Message::service(method, &request.path)
         .with_headers(http_headers(as_str_pairs(&request.headers)))
         .with_body(request.body.clone())
+        .with_parts(request.parts.clone())
+        .with_operation((!request.operation.is_empty()).then(|| CalledOperation {
+            name: request.operation.clone(),
+            contract: request.contract,
+        }))
         .with_deadline(deadline)
         .with_call_meta(CallMeta {
             traceparent: request.traceparent.clone(),
@@ -70,35 +100,55 @@ pub(super) fn to_message(request: &CallRequest, deadline: Instant) -> Result<Mes
         }))
 }
 
-fn encode_reply(response: Response) -> WireReply {
+fn encode_reply(mut response: Response) -> WireReply {
+    let (outcome, mut parts) = (response.outcome(), response.take_parts());
     let (status, headers, payload) = response.into_shared_parts();
+    let mut text_or_part = |bytes: Bytes| {
+        json_string(&bytes).unwrap_or_else(|| {
+            parts = vec![bytes];
+            format!(r#"{{"{PLACEHOLDER}":0}}"#).into()
+        })
+    };
     let body = match payload {
         Payload::Json(text) => text,
-        Payload::Bytes(bytes) => match std::str::from_utf8(&bytes) {
-            Ok(text) => serde_json::to_vec(text).unwrap_or_default().into(),
-            Err(_) => {
-                tracing::error!(
-                    "handler returned binary data, which a service cannot send, responding with status 500; return text or JSON"
-                );
-                return status_reply(Status::INTERNAL_SERVER_ERROR);
-            }
+        Payload::Bytes(bytes) => text_or_part(bytes),
+        Payload::Stream(stream) => match stream.bytes() {
+            Some(bytes) => text_or_part(bytes.clone()),
+            None => return unsendable("a stream"),
         },
-        // The status and its message are sent separately. A service cannot send a stream or a file.
+        #[cfg(feature = "files")]
+        Payload::File(_) => return unsendable("a file"),
+        // The status and its message are sent separately.
         _ => Bytes::from_static(b"{}"),
     };
     let headers = wire_headers(&headers)
         .map(|(name, value)| (name.to_owned().into(), value.to_owned().into()))
         .collect();
     WireReply {
+        outcome,
         status: status.code(),
         message: status.into_text().into(),
         headers,
         body,
+        parts,
     }
 }
 
-/// Converts the response of a handler. Logs an error and returns an internal server error if the response is binary or exceeds a
-/// limit of the codec.
+fn json_string(bytes: &[u8]) -> Option<Bytes> {
+    serde_json::to_vec(std::str::from_utf8(bytes).ok()?)
+        .ok()
+        .map(Bytes::from)
+}
+
+fn unsendable(what: &str) -> WireReply {
+    tracing::error!(
+        "a service handler returned {what}, which a service cannot send, responding with status 500; return text, bytes or JSON"
+    );
+    status_reply(Status::INTERNAL_SERVER_ERROR)
+}
+
+/// Converts the response of a handler. Logs an error and returns an internal server error if the response is a stream or a file, or
+/// exceeds a limit of the codec.
 pub(super) fn to_wire_reply(response: Response) -> WireReply {
     let reply = encode_reply(response);
     match reply.validate() {
@@ -115,22 +165,22 @@ fn status_reply(status: Status) -> WireReply {
     WireReply {
         status: status.code(),
         message: status.into_text().into(),
-        headers: Vec::new(),
         body: Bytes::from_static(b"{}"),
+        ..WireReply::default()
     }
 }
 
 /// Converts a reply to the response that the caller gets.
-pub(super) fn to_service_response(reply: WireReply) -> ServiceResponse<Bytes> {
+pub(super) fn to_service_response(reply: WireReply) -> ServiceResponse<ResponseBody> {
     let mut status = Status::new(reply.status);
     if reply.message != status.text() {
         status = status.message(reply.message.to_string());
     }
-    ServiceResponse {
-        status,
-        headers: http_headers(as_str_pairs(&reply.headers)),
-        body: reply.body,
-    }
+    let mut response = ServiceResponse::new(status, ResponseBody::from(reply.body));
+    response.headers = http_headers(as_str_pairs(&reply.headers));
+    response.body.parts = reply.parts;
+    response.body.outcome = Some(reply.outcome);
+    response
 }
 
 fn as_str_pairs(pairs: &[(ByteStr, ByteStr)]) -> impl Iterator<Item = (&str, &str)> {
@@ -172,11 +222,13 @@ pub(crate) fn plain(value: Value) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::response::{Body, IntoReply};
 
     #[test]
     fn merges_arguments_into_json_body() {
         let text = |request: ServiceRequest| {
-            String::from_utf8(to_call_request(request, false).body.to_vec()).unwrap()
+            let request = to_call_request(request, false).unwrap();
+            String::from_utf8(request.body.to_vec()).unwrap()
         };
         assert_eq!(text(ServiceRequest::new("/a").argument("b", 1)), r#"{"b":1}"#);
         assert_eq!(text(ServiceRequest::new("/a").body([1])), "[1]");
@@ -189,6 +241,34 @@ mod tests {
             r#"{"b":1,"c":2}"#
         );
         assert_eq!(text(ServiceRequest::new("/a")), "");
+    }
+
+    #[test]
+    fn refuses_arguments_beside_a_body_that_is_no_object() {
+        for body in [serde_json::json!([1]), "text".into(), 1.into(), Value::Null] {
+            let request = ServiceRequest::new("/a").body(&body).argument("b", 1);
+            let refused = to_call_request(request, false);
+            assert!(
+                matches!(refused, Err(CallError::Refused(_))),
+                "{body}: {refused:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn text_is_a_json_string_bytes_are_a_part_and_a_stream_is_an_internal_server_error() {
+        let reply = |body: Body| {
+            let reply = to_wire_reply(body.into_reply());
+            (reply.status, reply.body)
+        };
+        let binary = to_wire_reply(Body::from(vec![255]).into_reply());
+        assert_eq!(
+            (&binary.body[..], &binary.parts[0][..]),
+            (&br#"{"$bytes":0}"#[..], &[255][..])
+        );
+        assert_eq!(reply(Body::from("x")), (200, Bytes::from_static(br#""x""#)));
+        let stream = futures_util::stream::iter([Ok::<_, std::io::Error>(Bytes::from("x"))]);
+        assert_eq!(reply(Body::from_stream(stream)), (500, Bytes::from_static(b"{}")));
     }
 
     #[test]

@@ -111,28 +111,44 @@ impl<M: StateMachine> Driver<M> {
     }
 }
 
+/// The lead of tokio's clock over real time from which it counts as paused. It is not 0, because the two origins are read one after the
+/// other.
+const MAX_CLOCK_DIFFERENCE: Moment = Moment::from_millis(250);
+
 /// A clock whose origin is its creation.
 #[derive(Clone, Copy)]
-pub(crate) struct Clock(Instant);
+pub(crate) struct Clock {
+    origin: Instant,
+    /// The same instant by the clock of the operating system. Tests can pause and advance the clock of tokio.
+    real_origin: std::time::Instant,
+}
 
 impl Clock {
     pub(crate) fn start() -> Clock {
-        Clock(Instant::now())
+        Clock {
+            origin: Instant::now(),
+            real_origin: std::time::Instant::now(),
+        }
     }
 
     pub(crate) fn now(self) -> Moment {
-        self.0.elapsed()
+        self.origin.elapsed()
+    }
+
+    /// Returns `true` if the clock of tokio has advanced further than real time, because it is paused.
+    pub(crate) fn has_jumped(self) -> bool {
+        self.now() > self.real_origin.elapsed() + MAX_CLOCK_DIFFERENCE
     }
 
     pub(crate) fn moment(self, instant: Instant) -> Moment {
-        instant.saturating_duration_since(self.0)
+        instant.saturating_duration_since(self.origin)
     }
 
     pub(crate) fn instant(self, moment: Moment) -> Instant {
         // A moment that is not representable as an instant is too far away to matter. Use 34 years after the origin instead.
-        self.0
+        self.origin
             .checked_add(moment)
-            .unwrap_or(self.0 + Moment::from_secs(1 << 30))
+            .unwrap_or(self.origin + Moment::from_secs(1 << 30))
     }
 }
 

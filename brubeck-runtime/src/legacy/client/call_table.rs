@@ -1,13 +1,13 @@
 //! The calls of a link that wait for their response.
 
-use crate::rpc::api::{CallError, ServiceResponse};
+use crate::rpc::api::{CallError, ResponseBody, ServiceResponse};
 use brubeck_zmtp::Generation;
 use bytes::Bytes;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::oneshot;
 
-type CallOutcome = Result<ServiceResponse<Bytes>, CallError>;
+type CallOutcome = Result<ServiceResponse<ResponseBody>, CallError>;
 
 /// The pending calls of one link, by their id. Each call is completed at most once.
 #[derive(Default)]
@@ -15,6 +15,8 @@ pub(super) struct CallTable(Mutex<PendingCalls>);
 
 #[derive(Default)]
 struct PendingCalls {
+    /// Set when no response can arrive any more, because the tokio runtime of the link has ended.
+    closed: bool,
     by_id: HashMap<Bytes, CallEntry>,
     /// The newest connection that is known to be lost. Not used for services, which are lost in any order.
     last_lost: Generation,
@@ -57,6 +59,19 @@ impl CallTable {
         }
     }
 
+    /// Fails all calls, and all that are added later. Nothing receives their responses any more.
+    pub(super) fn close(&self) {
+        let mut calls = self.lock();
+        calls.closed = true;
+        for (_, call) in calls.by_id.drain() {
+            let _ = call.result.send(Err(CallError::ShuttingDown));
+        }
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.lock().closed
+    }
+
     /// Fails all calls that were sent on the connection `generation` or an earlier one.
     pub(super) fn connection_lost(&self, generation: Generation) {
         let mut calls = self.lock();
@@ -77,21 +92,23 @@ pub(super) struct CallGuard {
 }
 
 impl CallGuard {
-    /// Adds a call to the table. Returns its guard, and the receiver of its result.
+    /// Adds a call to the table. Returns its guard, and the receiver of its result, which has no sender if the table is closed.
     pub(super) fn insert(
         table: Arc<CallTable>,
         id: Bytes,
         path: Bytes,
     ) -> (CallGuard, oneshot::Receiver<CallOutcome>) {
         let (sender, result) = oneshot::channel();
-        table.lock().by_id.insert(
-            id.clone(),
-            CallEntry {
-                path,
-                generation: None,
-                result: sender,
-            },
-        );
+        let entry = CallEntry {
+            path,
+            generation: None,
+            result: sender,
+        };
+        let mut calls = table.lock();
+        if !calls.closed {
+            calls.by_id.insert(id.clone(), entry);
+        }
+        drop(calls);
         (CallGuard { table, id }, result)
     }
 

@@ -6,7 +6,9 @@ mod reader;
 use super::codec::{self, Dialect, JsonText, Timestamp, encode_request};
 use crate::error::Error;
 use crate::legacy::push_dealer::{PushDealerSender, bind_push_dealer};
-use crate::rpc::api::{CallError, Link, Origin, PendingResponse, Phase, ServiceAddress, ServiceRequest};
+use crate::rpc::api::{
+    CallError, DeadlineTimer, Link, Origin, PendingResponse, Phase, ServiceAddress, ServiceRequest,
+};
 use crate::secret::Secret;
 use brubeck_zmtp::{ClientSender, Endpoint, LinkConfig, SendError, Transport, TransportError, Zmtp};
 use bytes::Bytes;
@@ -112,15 +114,15 @@ enum RequestSender {
 
 impl RequestSender {
     /// Sends a request, and records in `call` the connection or service that receives it.
-    async fn send(&self, call: &CallGuard, frame: Bytes, deadline: Instant) -> Result<(), SendError> {
+    async fn send(&self, call: &CallGuard, frame: Bytes) -> Result<(), SendError> {
         match self {
             RequestSender::Dealer(sender) => {
-                let generation = sender.send_by(vec![frame], deadline).await?;
+                let generation = sender.send(vec![frame]).await?;
                 call.sent_on(generation);
                 Ok(())
             }
             RequestSender::PushDealer(sender) => loop {
-                let permit = sender.reserve_by(deadline).await?;
+                let permit = sender.reserve().await?;
                 call.sending_to(permit.generation());
                 match permit.send(frame.clone()) {
                     // The service disconnected in the meantime. Try another one.
@@ -137,28 +139,26 @@ impl Link for LegacyLink {
         let id = self.ids.next();
         let request = self.encode_fields(id.clone(), &request, origin);
         let encoded = encode_request(&request).map_err(|error| CallError::Refused(error.to_string().into()));
-        let (calls, outbound, deadline) = (self.calls.clone(), self.outbound.clone(), deadline);
+        let (calls, outbound) = (self.calls.clone(), self.outbound.clone());
         Box::pin(async move {
             let frame = encoded?;
+            let expired = |phase| CallError::Deadline { phase };
+            let mut timer = DeadlineTimer::new(deadline);
             let (call, result) = CallGuard::insert(calls, id, request.envelope.path);
-            outbound
-                .send(&call, frame, deadline)
-                .await
+            let sent = timer.limit(outbound.send(&call, frame)).await;
+            sent.ok_or(expired(Phase::Waiting))?
                 .map_err(|error| match error {
-                    SendError::Deadline => CallError::Deadline {
-                        phase: Phase::Waiting,
-                    },
                     SendError::Closed => CallError::ShuttingDown,
                     other => CallError::Refused(other.to_string().into()),
                 })?;
-            match tokio::time::timeout_at(deadline, result).await {
-                Ok(Ok(result)) => result,
-                Ok(Err(_)) => Err(CallError::ShuttingDown),
-                Err(_) => Err(CallError::Deadline {
-                    phase: Phase::Running,
-                }),
-            }
+            let result = timer.limit(result).await;
+            let result = result.ok_or(expired(Phase::Running))?;
+            result.unwrap_or(Err(CallError::ShuttingDown))
         })
+    }
+
+    fn is_closed(&self) -> bool {
+        self.calls.is_closed()
     }
 
     fn address(&self) -> &str {
@@ -197,10 +197,10 @@ impl LegacyLink {
         }
         fields.headers = object(request.headers());
         if self.dialect == Dialect::Seed {
-            fields.body = seed_body(request.body_text(), request.arguments());
+            fields.body = seed_body(&request.inlined_body(), request);
         } else {
-            fields.arguments = object(request.arguments());
-            fields.body = JsonText::from(request.body_text().clone());
+            fields.arguments = JsonText::from(request.inlined_arguments());
+            fields.body = JsonText::from(request.inlined_body());
         }
         fields
     }
@@ -209,13 +209,13 @@ impl LegacyLink {
 /// Returns the body of a request in the dialect `Seed`. It includes the arguments, because the dialect has no field for them.
 ///
 /// A body that is not an object is returned without the arguments. [`encode_request`] then refuses it.
-fn seed_body(body: &Bytes, arguments: &Map<String, Value>) -> JsonText {
+fn seed_body(body: &Bytes, request: &ServiceRequest) -> JsonText {
     match serde_json::from_slice::<Map<String, Value>>(body) {
         Ok(mut body) => {
-            body.extend(arguments.clone());
+            body.extend(request.arguments().clone());
             object(&body)
         }
-        Err(_) if body.is_empty() => object(arguments),
+        Err(_) if body.is_empty() => JsonText::from(request.inlined_arguments()),
         Err(_) => JsonText::from(body.clone()),
     }
 }
@@ -254,11 +254,10 @@ impl CallIds {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
     #[test]
     fn seed_body_contains_the_arguments_or_is_refused() {
-        let arguments = Map::from_iter([("a".to_owned(), json!(1))]);
+        let arguments = ServiceRequest::new("/service/slow").argument("a", 1);
         let body = |text: &'static str| seed_body(&Bytes::from_static(text.as_bytes()), &arguments);
         assert_eq!(body("").raw(), r#"{"a":1}"#);
         assert_eq!(body(r#"{"b":2}"#).raw(), r#"{"a":1,"b":2}"#);

@@ -4,7 +4,7 @@ use super::call_table::CallTable;
 use crate::legacy::codec::{self, Dialect, decode_response};
 use crate::legacy::push_dealer::PushDealerEvent;
 use crate::legacy::server::parse_headers;
-use crate::rpc::api::{CallError, ServiceResponse};
+use crate::rpc::api::{CallError, ResponseBody, ServiceResponse};
 use crate::secret::Secret;
 use crate::status::Status;
 use brubeck_zmtp::{ClientEvent, EventReceiver};
@@ -17,6 +17,13 @@ pub(super) struct ResponseReader {
     pub(super) dialect: Dialect,
     pub(super) passphrase: Secret,
     pub(super) calls: Arc<CallTable>,
+}
+
+/// No response arrives after the reader was dropped, which happens at the end of its runtime, too.
+impl Drop for ResponseReader {
+    fn drop(&mut self) {
+        self.calls.close();
+    }
 }
 
 impl ResponseReader {
@@ -83,7 +90,9 @@ impl ResponseReader {
     }
 }
 
-fn into_service_response(response: codec::LegacyResponse) -> Result<ServiceResponse<Bytes>, CallError> {
+fn into_service_response(
+    response: codec::LegacyResponse,
+) -> Result<ServiceResponse<ResponseBody>, CallError> {
     let headers = parse_headers(&response.headers).map_err(|error| {
         CallError::BadReply(format!("the headers of the response are invalid: {error}").into())
     })?;
@@ -95,9 +104,7 @@ fn into_service_response(response: codec::LegacyResponse) -> Result<ServiceRespo
             .unwrap_or_default()
             .into(),
     };
-    Ok(ServiceResponse {
-        status,
-        headers,
-        body,
-    })
+    let mut response = ServiceResponse::new(status, ResponseBody::from(body));
+    response.headers = headers;
+    Ok(response)
 }

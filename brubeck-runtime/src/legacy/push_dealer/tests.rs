@@ -6,6 +6,7 @@ use crate::tests::{endpoint, frames, soon};
 use brubeck_zmtp::{LINGER, LinkState, RoutingId};
 use std::io::Write;
 use std::ops::{Deref, DerefMut};
+use tokio::time::{Instant, timeout_at};
 use zeromq::prelude::*;
 use zeromq::{PullSocket, RouterSocket};
 
@@ -67,9 +68,15 @@ fn deadline() -> Instant {
     Instant::now() + Duration::from_secs(20)
 }
 
+async fn reserve_by(sender: &PushDealerSender, deadline: Instant) -> Result<RequestPermit, SendError> {
+    timeout_at(deadline, sender.reserve())
+        .await
+        .unwrap_or(Err(SendError::Deadline))
+}
+
 /// Sends a request. Returns the service that it is sent to.
 async fn send_request(client: &TestPushDealer, request: impl Into<Bytes>) -> Generation {
-    let permit = client.outbound.reserve_by(deadline()).await.unwrap();
+    let permit = reserve_by(&client.outbound, deadline()).await.unwrap();
     let generation = permit.generation();
     permit.send(request.into()).unwrap();
     generation
@@ -194,7 +201,7 @@ async fn requests_wait_until_a_service_has_both_connections() {
     let mut service = ZeromqService::connect_pull(&client).await;
     let early = Instant::now() + Duration::from_millis(50);
     assert_eq!(
-        client.outbound.reserve_by(early).await.unwrap_err(),
+        reserve_by(&client.outbound, early).await.unwrap_err(),
         SendError::Deadline
     );
 
@@ -257,7 +264,7 @@ async fn a_disconnected_service_is_reported_and_receives_no_more_requests() {
 async fn sending_with_a_permit_of_a_disconnected_service_fails() {
     let mut client = bind_any();
     let service = ZeromqService::connect(&client).await;
-    let permit = client.outbound.reserve_by(deadline()).await.unwrap();
+    let permit = reserve_by(&client.outbound, deadline()).await.unwrap();
     drop(service);
     assert_eq!(disconnected(&mut client).await, permit.generation());
     assert_eq!(permit.send(Bytes::from("late")), Err(SendError::LinkDown));
@@ -292,7 +299,7 @@ async fn all_waiting_requests_are_sent() {
         .map(|n| {
             let outbound = client.outbound.clone();
             tokio::spawn(async move {
-                let permit = outbound.reserve_by(deadline()).await.unwrap();
+                let permit = reserve_by(&outbound, deadline()).await.unwrap();
                 permit.send(Bytes::from(n.to_string())).unwrap();
             })
         })
@@ -416,7 +423,7 @@ async fn shutdown_sends_accepted_requests() {
     assert!(client.shutdown(Duration::from_secs(20)).await);
     soon("all requests", reading).await.unwrap();
     assert_eq!(
-        outbound.reserve_by(deadline()).await.unwrap_err(),
+        reserve_by(&outbound, deadline()).await.unwrap_err(),
         SendError::Closed
     );
 }

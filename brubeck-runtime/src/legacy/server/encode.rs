@@ -16,7 +16,7 @@ pub(super) fn encode(
     response: Response,
     received_at: SystemTime,
 ) -> Result<Vec<Bytes>, EncodeError> {
-    let (status, headers, payload) = response.into_parts();
+    let (status, headers, payload) = response.into_shared_parts();
     let now = millis(SystemTime::now());
     let (status, body) = match body(&status, payload, now) {
         Some(body) => (status, body),
@@ -47,9 +47,11 @@ fn body(status: &Status, payload: Payload, now: u64) -> Option<Vec<u8>> {
         Payload::File(_) => None,
         #[cfg(feature = "templates")]
         Payload::View(_) => Some(with_status_fields(status, now, b"{}")),
-        Payload::Empty | Payload::Message | Payload::Problem(_) | Payload::HandlerValue(_) => {
-            Some(with_status_fields(status, now, b"{}"))
-        }
+        Payload::Empty
+        | Payload::Message
+        | Payload::Problem(_)
+        | Payload::HandlerValue(_)
+        | Payload::Upgrade => Some(with_status_fields(status, now, b"{}")),
     }
 }
 

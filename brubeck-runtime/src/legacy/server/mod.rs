@@ -163,7 +163,7 @@ impl LegacyServer {
     pub(crate) fn new(handler: Arc<LegacyRequestHandler>, concurrency: usize) -> LegacyServer {
         LegacyServer {
             handler,
-            permits: Arc::new(Semaphore::new(concurrency)),
+            permits: Arc::new(Semaphore::new(concurrency.min(Semaphore::MAX_PERMITS))),
             concurrency,
             tasks: Mutex::default(),
         }
@@ -243,7 +243,7 @@ impl ConnectedLegacyServer {
         ConnectedLegacyServer {
             handler,
             outbound,
-            permits: Arc::new(Semaphore::new(concurrency)),
+            permits: Arc::new(Semaphore::new(concurrency.min(Semaphore::MAX_PERMITS))),
             tasks: JoinSet::new(),
         }
     }

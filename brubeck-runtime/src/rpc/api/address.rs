@@ -1,6 +1,7 @@
 //! The address of a service and the options of its clients.
 
 use super::Dialect;
+use crate::error::Error;
 use crate::secret::Secret;
 
 /// The address of a service, its passphrase, and the options of a client that calls it.
@@ -35,6 +36,11 @@ pub struct ServiceAddress {
 
 impl ServiceAddress {
     /// Creates the address of a service that is called in brubeck's protocol, unless [`dialect`](Self::dialect) is set.
+    ///
+    /// ```
+    /// # use brubeck::ServiceAddress;
+    /// let slow = ServiceAddress::new("tcp://10.0.0.6:9000", "my_shared_secret");
+    /// ```
     ///
     /// `address` is `ipc://path/of/socket` or `tcp://host:port`. It is checked when a client is created, not here.
     pub fn new(address: impl Into<String>, passphrase: impl Into<String>) -> ServiceAddress {
@@ -71,6 +77,14 @@ impl ServiceAddress {
     }
 
     /// Calls the service in a dialect of the Python original instead of brubeck's protocol.
+    ///
+    /// ```
+    /// use brubeck::{Dialect, ServiceAddress};
+    ///
+    /// let slow = ServiceAddress::new("ipc://run/slow", "my_shared_secret").dialect(Dialect::Seed);
+    /// ```
+    #[cfg(feature = "legacy")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "legacy")))]
     pub fn dialect(self, dialect: Dialect) -> ServiceAddress {
         ServiceAddress {
             dialect: Some(dialect),
@@ -79,6 +93,14 @@ impl ServiceAddress {
     }
 
     /// Sets the address that the client binds for responses.
+    ///
+    /// ```
+    /// use brubeck::{Dialect, ServiceAddress};
+    ///
+    /// let slow = ServiceAddress::new("ipc://run/slow", "my_shared_secret")
+    ///     .dialect(Dialect::Pypi)
+    ///     .responses_at("ipc://run/slow_response");
+    /// ```
     ///
     /// Required by [`Dialect::Pypi`] and [`Dialect::Pypi01x`]. In these dialects the client binds both addresses, one for
     /// requests and one for responses, and any number of workers connect to both. In brubeck's protocol and in the other
@@ -92,6 +114,12 @@ impl ServiceAddress {
 
     /// Allows a client to send the passphrase unencrypted to other machines.
     ///
+    /// ```
+    /// use brubeck::{Dialect, ServiceAddress};
+    ///
+    /// let slow = ServiceAddress::new("tcp://10.0.0.6:9000", "my_shared_secret").dialect(Dialect::Seed).allow_clear_text();
+    /// ```
+    ///
     /// The dialects of the Python original put the passphrase into every request, so anyone who can read the network can
     /// call the service. Without this option, a client in a dialect can only be created for `ipc` and loopback addresses.
     /// Brubeck's protocol never sends the passphrase and ignores this option.
@@ -104,14 +132,14 @@ impl ServiceAddress {
 
     /// Sets the largest request or response body, in bytes. The default is 8 MiB.
     ///
-    /// A call with a larger request fails with [`TooLarge`](crate::CallError::TooLarge), one with a larger response with
-    /// [`BadReply`](crate::CallError::BadReply).
-    ///
     /// ```
     /// use brubeck::ServiceAddress;
     ///
     /// let films = ServiceAddress::new("tcp://10.0.0.6:9000", "my_shared_secret").body_limit(64 << 20);
     /// ```
+    ///
+    /// A call with a larger request fails with [`TooLarge`](crate::CallError::TooLarge), one with a larger response with
+    /// [`BadReply`](crate::CallError::BadReply).
     ///
     /// The limit of the service is set separately, with [`Service::body_limit`](crate::Service::body_limit). Only brubeck's
     /// protocol uses this option.
@@ -124,8 +152,13 @@ impl ServiceAddress {
 
     /// Sets how many calls of this client may be in flight to one worker. The default is 1,024.
     ///
+    /// ```
+    /// # use brubeck::ServiceAddress;
+    /// let slow = ServiceAddress::new("ipc://run/slow", "my_shared_secret").concurrency(100);
+    /// ```
+    ///
     /// A worker may allow fewer. If no worker has capacity, the same number of calls may wait in the client, for all
-    /// workers together; further calls fail with [`Busy`](crate::CallError::Busy). If it is 0, all calls fail with `Busy`.
+    /// workers together; further calls fail with [`Busy`](crate::CallError::Busy). A client cannot be created with 0.
     /// Only brubeck's protocol uses this option.
     pub fn concurrency(self, calls: usize) -> ServiceAddress {
         ServiceAddress {
@@ -135,12 +168,24 @@ impl ServiceAddress {
     }
 
     /// Returns the address that was passed to [`new`](ServiceAddress::new).
+    ///
+    /// ```
+    /// # use brubeck::ServiceAddress;
+    /// let slow = ServiceAddress::new("ipc://run/slow", "my_shared_secret");
+    /// assert_eq!(slow.address(), "ipc://run/slow");
+    /// ```
     pub fn address(&self) -> &str {
         &self.address
     }
 
     /// Returns all addresses of the service: that of [`new`](ServiceAddress::new), then the others in the order in which
     /// they were added.
+    ///
+    /// ```
+    /// # use brubeck::ServiceAddress;
+    /// let slow = ServiceAddress::new("tcp://10.0.0.6:9000", "my_shared_secret").and("tcp://10.0.0.7:9000");
+    /// assert!(slow.addresses().eq(["tcp://10.0.0.6:9000", "tcp://10.0.0.7:9000"]));
+    /// ```
     pub fn addresses(&self) -> impl Iterator<Item = &str> {
         std::iter::once(&self.address)
             .chain(&self.more_addresses)
@@ -162,6 +207,20 @@ impl ServiceAddress {
 
     pub(crate) fn allows_clear_text(&self) -> bool {
         self.clear_text
+    }
+
+    /// Returns an error if an option makes no sense.
+    pub(crate) fn check(&self) -> crate::Result<()> {
+        let call = || format!("call the service at {}", self.address);
+        self.passphrase.check(call())?;
+        let zero = |setting, effect| Err(Error::zero_setting(call(), setting, effect));
+        if self.concurrency == Some(0) {
+            return zero("ServiceAddress::concurrency", "no call could be sent");
+        }
+        if self.body_limit == Some(0) {
+            return zero("ServiceAddress::body_limit", "no response could be received");
+        }
+        Ok(())
     }
 
     /// Describes the first option in which `other`, a service at the same address, differs from this one. Returns `None` if

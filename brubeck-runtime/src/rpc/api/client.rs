@@ -1,17 +1,17 @@
 //! A client of one service, and the calls that it makes.
 
 use super::{
-    CallError, Deadline, Handled, Link, Origin, PendingResponse, ResponseHandlers, ServiceRequest,
-    ServiceResponse,
+    CallError, CallTarget, Deadline, Handled, Link, Origin, PendingResponse, ResponseBody, ResponseHandlers,
+    ServiceRequest, ServiceResponse,
 };
 use crate::method::Method;
 use crate::trace::Trace;
-use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use serde::Serialize;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tracing::{Instrument, Span};
@@ -58,7 +58,7 @@ pub(crate) struct CallerContext {
 }
 
 impl Client {
-    /// Creates a client that sends its calls over `link` and belongs to no application.
+    #[doc(hidden)]
     pub fn over(link: Arc<dyn Link>) -> Client {
         Client { link, caller: None }
     }
@@ -71,14 +71,17 @@ impl Client {
     }
 
     /// Returns the address of the service.
+    ///
+    /// ```
+    /// # fn example(slow: brubeck::Client) {
+    /// println!("calls go to {}", slow.address()); // tcp://10.0.0.6:9000
+    /// # }
+    /// ```
     pub fn address(&self) -> &str {
         self.link.address()
     }
 
     /// Adds a worker of the service, or a host name that stands for several, and connects in the background.
-    ///
-    /// Adding an address that is already known has no effect. Clones of this client share its workers, as do all clients of
-    /// the service from the [`Services`](super::Services) of one application.
     ///
     /// ```no_run
     /// # fn example(slow: brubeck::Client) -> brubeck::Result {
@@ -87,30 +90,33 @@ impl Client {
     /// # Ok(()) }
     /// ```
     ///
+    /// Adding an address that is already known has no effect. Clones of this client share its workers, as do all clients of
+    /// the service from the [`Services`](super::Services) of one application.
+    ///
     /// # Errors
     ///
-    /// Returns an error if `address` is not a valid endpoint, if the client already has 256 workers, or if the service is
-    /// called in a dialect of the Python original.
-    ///
-    /// # Panics
-    ///
-    /// Panics outside of a tokio runtime if this is the client of a contract from `XClient::at(..)` that has not connected
-    /// yet. Such a client connects when it is first used.
+    /// Returns an [`Error`](crate::Error) if `address` is not a valid endpoint, if the client already has 256 workers, or if the service is
+    /// called in a dialect of the Python original. Outside of a tokio runtime, also returns an error if the client is not connected
+    /// in any runtime.
     pub fn add_worker(&self, address: &str) -> crate::Result<()> {
         self.link.add_worker(address)
     }
 
     /// Removes a worker, or all hosts of a host name. They get no further calls; calls in flight finish.
     ///
+    /// ```
+    /// # fn example(slow: brubeck::Client) -> brubeck::Result {
+    /// if !slow.remove_worker("tcp://10.0.0.7:9000")? {
+    ///     println!("it was removed before");
+    /// }
+    /// # Ok(()) }
+    /// ```
+    ///
     /// Returns `false` if `address` was not added as it is written here. A single host of a host name cannot be removed.
     ///
     /// # Errors
     ///
-    /// Returns an error if the service is called in a dialect of the Python original.
-    ///
-    /// # Panics
-    ///
-    /// As [`add_worker`](Client::add_worker).
+    /// Returns an [`Error`](crate::Error) if the service is called in a dialect of the Python original.
     pub fn remove_worker(&self, address: &str) -> crate::Result<bool> {
         self.link.remove_worker(address)
     }
@@ -118,19 +124,47 @@ impl Client {
     /// Returns the addresses of the workers in alphabetical order, whether they are connected or not. A host name is listed
     /// as it was added, without its hosts.
     ///
-    /// # Panics
-    ///
-    /// As [`add_worker`](Client::add_worker).
+    /// ```
+    /// # fn example(slow: brubeck::Client) {
+    /// for address in slow.workers() {
+    ///     println!("{address}");
+    /// }
+    /// # }
+    /// ```
     pub fn workers(&self) -> Vec<String> {
         self.link.workers()
     }
 
-    /// Creates a call of `path` with the method `request`.
+    /// Creates a call of `path` with the method [`Method::Request`], which is not sent yet.
+    ///
+    /// ```
+    /// use brubeck::prelude::*;
+    ///
+    /// async fn echo(slow: Client) -> Result<String, CallError> {
+    ///     let response = slow.request("/service/slow").argument("text", "hello").await?;
+    ///     Ok(response.body.to_string())
+    /// }
+    /// ```
+    ///
+    /// Set its arguments, body, headers and timeout with the methods of [`Call`]. Then await it, or send it with
+    /// [`nowait`](Call::nowait). The call fails with [`Refused`](CallError::Refused) if `path` does not start with `/`. The client of a
+    /// contract has typed methods instead.
     pub fn request(&self, path: impl Into<String>) -> Call {
         self.send(ServiceRequest::new(path))
     }
 
     /// Creates a call with this request. It is not sent before the call is awaited or [`nowait`](Call::nowait) is called.
+    ///
+    /// ```
+    /// use brubeck::{CallError, Client, ServiceRequest};
+    ///
+    /// async fn echo(slow: Client) -> Result<(), CallError> {
+    ///     let request = ServiceRequest::new("/service/slow").argument("text", "hello");
+    ///     let response = slow.send(request).await?;
+    ///     println!("{}", response.status);
+    ///     Ok(())
+    /// }
+    /// ```
     pub fn send(&self, request: impl Into<ServiceRequest>) -> Call {
         Call {
             client: self.clone(),
@@ -175,31 +209,81 @@ pub struct Call {
 }
 
 impl Call {
+    pub(super) fn client(&self) -> &Client {
+        &self.client
+    }
+
     /// Sets the method. The default is [`Method::Request`].
+    ///
+    /// ```
+    /// # use brubeck::prelude::*;
+    /// # use brubeck::Method;
+    /// # async fn example(slow: Client) -> Result<(), CallError> {
+    /// let response = slow.request("/service/slow").method(Method::Get).await?;
+    /// # Ok(()) }
+    /// ```
     pub fn method(mut self, method: Method) -> Call {
         self.request = self.request.with_method(method);
         self
     }
 
     /// Sets a named argument, replacing an argument of the same name.
+    ///
+    /// ```
+    /// # use brubeck::prelude::*;
+    /// # async fn example(slow: Client) -> Result<(), CallError> {
+    /// let response = slow.request("/service/slow").argument("text", "hello").argument("width", 200).await?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// The value is sent as JSON. The handler reads it with an [`Arg`](crate::Arg) of this name. A call with a value that cannot be
+    /// serialized fails with [`Refused`](CallError::Refused), and so does a call with arguments and a [`body`](Call::body) that is not a
+    /// JSON object: see [`ServiceRequest::body`].
     pub fn argument(mut self, name: impl Into<String>, value: impl Serialize) -> Call {
         self.request = self.request.argument(name, value);
         self
     }
 
     /// Sets a header, replacing a header of the same name.
+    ///
+    /// ```
+    /// # use brubeck::prelude::*;
+    /// # async fn example(slow: Client) -> Result<(), CallError> {
+    /// let response = slow.request("/service/slow").header("x-tenant", "blue").await?;
+    /// # Ok(()) }
+    /// ```
     pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Call {
         self.request = self.request.header(name, value);
         self
     }
 
     /// Sets the body, which is sent as JSON; see [`ServiceRequest::body`].
+    ///
+    /// ```
+    /// # use brubeck::prelude::*;
+    /// # async fn example(slow: Client) -> Result<(), CallError> {
+    /// let response = slow.request("/service/slow").body(vec![1, 2, 3]).await?; // sends [1,2,3]
+    /// # Ok(()) }
+    /// ```
     pub fn body(mut self, value: impl Serialize) -> Call {
         self.request = self.request.body(value);
         self
     }
 
     /// Sets the timeout of the whole call, including the wait for a worker and retries. The default is 10 seconds.
+    ///
+    /// ```
+    /// # use brubeck::prelude::*;
+    /// # use std::time::Duration;
+    /// # async fn example(slow: Client) {
+    /// match slow.request("/service/slow").timeout(Duration::from_secs(2)).await {
+    ///     Err(CallError::Deadline { phase }) => println!("no response in two seconds: {phase:?}"),
+    ///     other => println!("{other:?}"),
+    /// }
+    /// # }
+    /// ```
+    ///
+    /// A call that has no response by then fails with [`CallError::Deadline`], whose [`Phase`](crate::Phase) says whether the handler may have run.
     ///
     /// The timeout starts when the call is awaited or sent with [`nowait`](Call::nowait). A call that a handler makes also
     /// ends at the [`Deadline`](super::Deadline) of the handler, if that is earlier. A timeout that is too long for an
@@ -210,24 +294,78 @@ impl Call {
     }
 
     /// Returns the request without sending it.
+    ///
+    /// ```
+    /// # use brubeck::prelude::*;
+    /// # async fn example(slow: Client) -> Result<(), CallError> {
+    /// let request = slow.request("/service/slow").argument("text", "hello").into_request();
+    /// assert_eq!(request.arguments()["text"], "hello");
+    /// # Ok(()) }
+    /// ```
     pub fn into_request(self) -> ServiceRequest {
         self.request
     }
 
     /// Also waits for the response handler of this application, and returns its output.
     ///
-    /// The [`timeout`](Call::timeout) does not limit the response handler.
+    /// ```
+    /// use brubeck::prelude::*;
+    ///
+    /// #[response_handler("/service/slow")]
+    /// async fn on_slow(response: ServiceResponse<String>) -> usize {
+    ///     response.body.len()
+    /// }
+    ///
+    /// #[get("/length")]
+    /// async fn length(services: Services) -> Result<String, CallError> {
+    ///     let slow = services.register("ipc://run/slow", "my_shared_secret")?;
+    ///     let (response, handled) = slow.request("/service/slow").handled().await?;
+    ///     Ok(format!("{} has {:?} bytes", response.body, handled.downcast::<usize>()))
+    /// }
+    /// # const ROUTES: Routes<()> = routes![on_slow, length];
+    /// ```
+    ///
+    /// The first response handler that matches the path runs. The output is [`Handled::NONE`] if there is none, if it rejected the
+    /// response or panicked, or if the client belongs to no application. The [`timeout`](Call::timeout) does not limit the response
+    /// handler. [`TypedCall::handled_by`](super::TypedCall::handled_by) is the form with a contract.
+    ///
+    /// # Errors
+    ///
+    /// Awaiting the returned value returns a [`CallError`], as awaiting the call does. No response handler runs then.
     pub fn handled(self) -> HandledCall {
         HandledCall { call: self }
     }
 
     /// Marks the call as idempotent, so that it may be retried; see [`ServiceRequest::idempotent`].
+    ///
+    /// ```
+    /// # use brubeck::prelude::*;
+    /// # async fn example(slow: Client) -> Result<(), CallError> {
+    /// let response = slow.request("/service/slow").idempotent().await?;
+    /// # Ok(()) }
+    /// ```
     pub fn idempotent(mut self) -> Call {
         self.request = self.request.idempotent();
         self
     }
 
     /// Sends the call without waiting for its response.
+    ///
+    /// ```
+    /// # use brubeck::prelude::*;
+    /// #[response_handler("/service/slow")]
+    /// async fn on_slow(response: ServiceResponse) {
+    ///     tracing::info!("the service is back: {}", response.status);
+    /// }
+    ///
+    /// #[post("/start")]
+    /// async fn start(services: Services) -> Result<Status, CallError> {
+    ///     let slow = services.register("ipc://run/slow", "my_shared_secret")?;
+    ///     slow.request("/service/slow").argument("text", "hi").nowait();
+    ///     Ok(Status::new(202))
+    /// }
+    /// # const ROUTES: Routes<()> = routes![on_slow, start];
+    /// ```
     ///
     /// The response handler of this application runs when the response arrives. The returned [`Nowait`] may be dropped,
     /// or awaited to learn whether a worker has accepted the call. A call that fails is logged in either case. Stopping the
@@ -240,16 +378,20 @@ impl Call {
     /// # Errors
     ///
     /// Awaiting the returned value returns [`Refused`](CallError::Refused) if the call was not sent for one of these
-    /// reasons, and any other error with which the call ended before a worker accepted it.
-    ///
-    /// # Panics
-    ///
-    /// Panics outside of a tokio runtime.
+    /// reasons or because this was called outside of a tokio runtime, and any other error with which the call ended before a worker
+    /// accepted it.
     pub fn nowait(self) -> Nowait {
         let (notify_accepted, accepted) = oneshot::channel();
-        match self.response_handlers() {
-            Ok(handlers) => {
-                tokio::spawn(self.run_detached(handlers, notify_accepted));
+        let runtime = Handle::try_current().map_err(|_| {
+            CallError::Refused(
+                "there is no tokio runtime on this thread to wait for the response; make the call in an async function that \
+                 tokio runs, or inside of `Runtime::enter`"
+                    .into(),
+            )
+        });
+        match runtime.and_then(|runtime| Ok((runtime, self.response_handlers()?))) {
+            Ok((runtime, handlers)) => {
+                runtime.spawn(self.run_detached(handlers, notify_accepted));
             }
             Err(error) => {
                 let (address, path) = (self.client.address(), self.request.path());
@@ -267,9 +409,9 @@ impl Call {
         handlers: Arc<dyn ResponseHandlers>,
         accepted: oneshot::Sender<Result<(), CallError>>,
     ) {
-        let (address, path) = (self.client.address().to_owned(), self.request.path().to_owned());
+        let (address, target) = (self.client.address().to_owned(), CallTarget::of(&self.request));
         let log_failure = |error: &CallError| {
-            tracing::warn!(%address, path, %error, "`nowait` call failed");
+            tracing::warn!(%address, path = target.path, %error, "`nowait` call failed");
         };
         // Sending to `accepted` fails if the caller has dropped the `Nowait`, which is allowed.
         let response = match self.start_until_accepted().await {
@@ -286,7 +428,7 @@ impl Call {
         match response.await {
             Ok(response) => {
                 // `None` needs no log line here, because the failure of a handler is already logged.
-                let _ = handlers.respond(response.into_message(&path)).await;
+                let _ = handlers.respond(response.into_message(&target)).await;
             }
             Err(error) => log_failure(&error),
         }
@@ -294,16 +436,17 @@ impl Call {
 
     /// Returns the response handlers of the application. Returns an error if there is no application, or if none of its
     /// response handlers handles the path of this call.
-    fn response_handlers(&self) -> Result<Arc<dyn ResponseHandlers>, CallError> {
+    pub(super) fn response_handlers(&self) -> Result<Arc<dyn ResponseHandlers>, CallError> {
         let refused = |reason: String| Err(CallError::Refused(reason.into()));
-        let path = self.request.path();
+        let target = CallTarget::of(&self.request);
+        let path = &target.path;
         let Some(CallerContext { handlers, .. }) = self.client.caller.as_deref() else {
             return refused(format!(
                 "the client belongs to no application, so the response of {path} would be lost; take the client as a \
                  handler argument, or await the call"
             ));
         };
-        if !handlers.handles(path) {
+        if !handlers.handles(&target) {
             return refused(format!(
                 "no response handler is listed for {path}, so the response would be lost; list a function with \
                  `#[response_handler(..)]` in `routes!`, or await the call"
@@ -383,7 +526,11 @@ impl Call {
                 caller.deadline.or_sooner(own_deadline),
                 self.request.with_trace(caller.hops, caller.trace.child()),
             ),
-            None => (None, own_deadline, self.request.with_trace(0, Trace::new_root())),
+            None => (
+                None,
+                own_deadline,
+                self.request.with_trace(0, Trace::new_root(false)),
+            ),
         };
         Ok(PreparedCall {
             link: self.client.link,
@@ -423,20 +570,28 @@ fn record(link: &dyn Link, started: std::time::Instant, response: PendingRespons
     ))
 }
 
-/// A call that was sent with [`Call::nowait`]. Awaiting a `Nowait` waits until a worker has accepted the call, or returns the
-/// error with which the call ended before a worker accepted it.
-///
-/// The dialects of the Python original do not acknowledge requests: there a call counts as accepted at once, even before it
-/// is sent.
+/// A call that was sent with [`Call::nowait`] or [`TypedCall::nowait`](super::TypedCall::nowait).
 ///
 /// ```
 /// # use brubeck::{CallError, Client};
 /// # async fn example(slow: Client) -> Result<(), CallError> {
+/// // Does not wait at all.
+/// slow.request("/service/slow").argument("text", "hi").nowait();
+/// // Waits until a worker has accepted the call, but not for its response.
 /// slow.request("/service/slow").argument("text", "hi").nowait().await?;
 /// # Ok(()) }
 /// ```
 ///
-/// If a `Nowait` is dropped, the call continues.
+/// If a `Nowait` is dropped, the call continues. The dialects of the Python original do not acknowledge requests: there a call counts as
+/// accepted at once, even before it is sent.
+///
+/// # Errors
+///
+/// Awaiting a `Nowait` returns the [`CallError`] with which the call ended before a worker accepted it:
+/// [`Refused`](CallError::Refused) if it was not sent, because no response handler is listed for its path, the client belongs to no
+/// application, or there is no tokio runtime; [`NoWorkers`](CallError::NoWorkers), [`Busy`](CallError::Busy) or
+/// [`Deadline`](CallError::Deadline) if no worker could take it; and [`ShuttingDown`](CallError::ShuttingDown) if the runtime ended. An
+/// error after that is only logged.
 #[derive(Debug)]
 pub struct Nowait {
     accepted: oneshot::Receiver<Result<(), CallError>>,
@@ -463,8 +618,6 @@ impl IntoFuture for Call {
 
 /// A call whose response handler is awaited too; see [`Call::handled`].
 ///
-/// Awaiting it returns the response and the output of the handler, which is [`Handled::NONE`] if no handler ran to its end.
-///
 /// ```
 /// # use brubeck::{CallError, Client};
 /// # async fn example(slow: Client) -> Result<(), CallError> {
@@ -472,6 +625,8 @@ impl IntoFuture for Call {
 /// let length: Option<usize> = handled.downcast();
 /// # Ok(()) }
 /// ```
+///
+/// Awaiting it returns the response and the output of the handler, which is [`Handled::NONE`] if no handler ran to its end.
 #[must_use = "a call does nothing until it is awaited"]
 #[derive(Debug)]
 pub struct HandledCall {
@@ -483,17 +638,17 @@ impl HandledCall {
     ///
     /// Returns the response and the output of the handler, which is `None` if the client belongs to no application or if
     /// no handler ran to its end.
-    pub(crate) async fn run(self) -> Result<(ServiceResponse<Bytes>, Option<Handled>), CallError> {
+    pub(crate) async fn run(self) -> Result<(ServiceResponse<ResponseBody>, Option<Handled>), CallError> {
         let handlers = self
             .call
             .client
             .caller
             .as_ref()
             .map(|caller| caller.handlers.clone());
-        let path = self.call.request.path().to_owned();
+        let target = CallTarget::of(&self.call.request);
         let response = self.call.start().await?;
         let handled = match handlers {
-            Some(handlers) => handlers.respond(response.clone().into_message(&path)).await,
+            Some(handlers) => handlers.respond(response.clone().into_message(&target)).await,
             None => None,
         };
         Ok((response, handled))

@@ -1,6 +1,10 @@
 //! Contracts: operations with typed arguments and responses, and calls of these operations.
 
-use super::{Call, CallError, Client, Nowait, PendingResponse, ServiceRequest, ServiceResponse};
+use super::{
+    Call, CallError, Client, Nowait, PendingResponse, ResponseBody, ServiceRequest, ServiceResponse,
+};
+use crate::json_parts;
+use crate::outcome::Outcome;
 use crate::small_bytes;
 use crate::spec::{Routed, Spec};
 use bytes::Bytes;
@@ -14,8 +18,6 @@ use std::task::{self, Poll, ready};
 use std::time::Duration;
 
 /// A call of a contract's operation that has not been sent yet.
-///
-/// Returned by the methods of the client that `#[service_client]` generates.
 ///
 /// ```
 /// use brubeck::prelude::*;
@@ -43,6 +45,8 @@ use std::time::Duration;
 /// # fn main() {}
 /// ```
 ///
+/// Returned by the methods of the client that `#[service_client]` generates.
+///
 /// A call that is awaited ends by its deadline with a response or a [`CallError`]. The timeout is that of the contract, or
 /// 10 seconds if the contract sets none. If the service responds with an error status, the result is
 /// [`CallError::Fault`] with the error type of the contract. Dropping the future cancels the call.
@@ -53,9 +57,12 @@ pub struct TypedCall<O> {
 }
 
 impl<O: Operation> TypedCall<O> {
-    /// Creates a call of `operation`.
+    #[doc(hidden)]
     pub fn new(client: &Client, operation: O) -> TypedCall<O> {
-        let call = client.send(operation.into_request());
+        let request = operation
+            .into_request()
+            .of_operation(O::SPEC.operation, O::CONTRACT);
+        let call = client.send(request);
         let call = match O::TIMEOUT {
             Some(timeout) => call.timeout(timeout),
             None => call,
@@ -67,43 +74,127 @@ impl<O: Operation> TypedCall<O> {
     }
 
     /// Sets a header, replacing a header of the same name.
+    ///
+    /// ```
+    /// use brubeck::prelude::*;
+    ///
+    /// #[service_client]
+    /// pub trait Slow {
+    ///     #[call("/service/slow")]
+    ///     async fn slow(&self) -> Result<String, Fault>;
+    /// }
+    ///
+    /// # async fn example(slow: SlowClient) -> Result<(), Box<dyn std::error::Error>> {
+    /// let response = slow.slow().header("x-tenant", "blue").await?;
+    /// # Ok(()) }
+    /// # fn main() {}
+    /// ```
     pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> TypedCall<O> {
         self.call = self.call.header(name, value);
         self
     }
 
     /// Sets the timeout of the whole call, including retries; see [`Call::timeout`].
+    ///
+    /// ```
+    /// use brubeck::prelude::*;
+    ///
+    /// #[service_client]
+    /// pub trait Slow {
+    ///     #[call("/service/slow")]
+    ///     async fn slow(&self) -> Result<String, Fault>;
+    /// }
+    ///
+    /// # async fn example(slow: SlowClient) -> Result<(), Box<dyn std::error::Error>> {
+    /// let response = slow.slow().timeout(std::time::Duration::from_secs(2)).await?;
+    /// # Ok(()) }
+    /// # fn main() {}
+    /// ```
     pub fn timeout(mut self, timeout: Duration) -> TypedCall<O> {
         self.call = self.call.timeout(timeout);
         self
     }
 
     /// Returns the request without sending it.
+    ///
+    /// ```
+    /// use brubeck::prelude::*;
+    ///
+    /// #[service_client]
+    /// pub trait Slow {
+    ///     #[call("/service/slow")]
+    ///     async fn slow(&self) -> Result<String, Fault>;
+    /// }
+    ///
+    /// # async fn example(slow: SlowClient) -> Result<(), Box<dyn std::error::Error>> {
+    /// assert_eq!(slow.slow().into_request().path(), "/service/slow");
+    /// # Ok(()) }
+    /// # fn main() {}
+    /// ```
     pub fn into_request(self) -> ServiceRequest {
         self.call.into_request()
     }
 
     /// Sends the call without waiting for its response; see [`Call::nowait`].
     ///
+    /// ```
+    /// use brubeck::prelude::*;
+    ///
+    /// #[service_client]
+    /// pub trait Slow {
+    ///     #[call("/service/slow")]
+    ///     async fn slow(&self) -> Result<String, Fault>;
+    /// }
+    ///
+    /// # async fn example(slow: SlowClient) -> Result<(), Box<dyn std::error::Error>> {
+    /// slow.slow().nowait();
+    /// # Ok(()) }
+    /// # fn main() {}
+    /// ```
+    ///
     /// # Errors
     ///
     /// As [`Call::nowait`].
-    ///
-    /// # Panics
-    ///
-    /// Panics outside of a tokio runtime.
     pub fn nowait(self) -> Nowait {
         self.call.nowait()
     }
 
     /// Also waits for the response handler `H` of this application, and returns its output.
     ///
-    /// If the service responded with success, but there is no output of the type `H::Output`, the call fails with
-    /// [`BadReply`](CallError::BadReply): the client belongs to no application, `H` is not in its routes, another handler
-    /// before it matches the same path, or it rejected the response or panicked. A handler before `H` with the same output
-    /// type is not detected; its output is returned.
+    /// ```
+    /// use brubeck::prelude::*;
     ///
-    /// The [`timeout`](TypedCall::timeout) does not limit the response handler.
+    /// #[service_client]
+    /// pub trait SlowEcho {
+    ///     #[call("/service/slow")]
+    ///     async fn echo(&self, text: String) -> Result<String, Fault>;
+    /// }
+    ///
+    /// #[response_handler(slow_echo::echo)]
+    /// async fn on_slow(response: ServiceResponse<String>) -> usize {
+    ///     response.body.len()
+    /// }
+    ///
+    /// #[get("/length")]
+    /// async fn length(slow: SlowEchoClient) -> Result<String, Fault> {
+    ///     let (response, length) = slow.echo("hi".into()).handled_by::<on_slow>().await?;
+    ///     Ok(format!("{} has {length} bytes", response.body))
+    /// }
+    /// # fn main() {}
+    /// ```
+    ///
+    /// `H` is a function with `#[response_handler(O)]`, which implements [`Handles<O>`](Handles). The [`timeout`](TypedCall::timeout)
+    /// does not limit it. A handler before `H` that matches the path and has the same output type is not detected; its output is
+    /// returned. [`Call::handled`] is the form without a contract.
+    ///
+    /// # Errors
+    ///
+    /// Awaiting the returned value returns a [`CallError`], as awaiting the call does, and
+    ///
+    /// * [`Refused`](CallError::Refused) if the client belongs to no application, or if the application has no response handler for the
+    ///   path; the call is not sent then;
+    /// * [`BadReply`](CallError::BadReply) if the service responded with success, but there is no output of the type
+    ///   [`H::Output`](Handles::Output): another handler before `H` matches the same path, or `H` rejected the response or panicked.
     pub fn handled_by<H: Handles<O>>(self) -> TypedHandledCall<O, H::Output> {
         TypedHandledCall {
             call: self,
@@ -125,6 +216,7 @@ impl<O: Operation> IntoFuture for TypedCall<O> {
 
     fn into_future(self) -> Self::IntoFuture {
         TypedResponse {
+            client: self.call.client().clone(),
             response: self.call.start(),
             operation: PhantomData,
         }
@@ -132,8 +224,28 @@ impl<O: Operation> IntoFuture for TypedCall<O> {
 }
 
 /// The future of a [`TypedCall`]. Dropping it cancels the call.
+///
+/// ```
+/// use brubeck::prelude::*;
+/// use brubeck::TypedResponse;
+///
+/// #[service_client]
+/// pub trait SlowEcho {
+///     #[call("/service/slow")]
+///     async fn echo(&self, text: String) -> Result<String, Fault>;
+/// }
+///
+/// # async fn example(slow: SlowEchoClient) -> Result<(), CallError> {
+/// // The call is sent now, and awaited later.
+/// let response: TypedResponse<slow_echo::echo> = slow.echo("hi".into()).into_future();
+/// let text = response.await?.body;
+/// # Ok(()) }
+/// # fn main() {}
+/// ```
 #[must_use = "futures do nothing unless they are awaited"]
 pub struct TypedResponse<O> {
+    /// For errors, which name its address.
+    client: Client,
     response: PendingResponse,
     operation: PhantomData<fn() -> O>,
 }
@@ -149,11 +261,34 @@ impl<O: Operation> Future for TypedResponse<O> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<Self::Output> {
         let response = ready!(self.response.as_mut().poll(cx)).map_err(without_fault)?;
-        Poll::Ready(decode_response::<O>(response))
+        Poll::Ready(decode_response::<O>(response, self.client.address()))
     }
 }
 
 /// A call whose response handler is awaited too; see [`TypedCall::handled_by`].
+///
+/// ```
+/// use brubeck::prelude::*;
+/// use brubeck::TypedHandledCall;
+///
+/// #[service_client]
+/// pub trait SlowEcho {
+///     #[call("/service/slow")]
+///     async fn echo(&self, text: String) -> Result<String, Fault>;
+/// }
+///
+/// #[response_handler(slow_echo::echo)]
+/// async fn on_slow(response: ServiceResponse<String>) -> usize {
+///     response.body.len()
+/// }
+///
+/// # async fn example(slow: SlowEchoClient) -> Result<(), CallError> {
+/// let call: TypedHandledCall<slow_echo::echo, usize> = slow.echo("hi".into()).handled_by::<on_slow>();
+/// let (response, length) = call.await?;
+/// assert_eq!(response.body.len(), length);
+/// # Ok(()) }
+/// # fn main() {}
+/// ```
 ///
 /// Awaiting it returns the response, and the output of the handler, which is a `T`.
 #[must_use = "a call does nothing until it is awaited"]
@@ -175,17 +310,20 @@ impl<O: Operation, T: Send + 'static> IntoFuture for TypedHandledCall<O, T> {
 
     fn into_future(self) -> Self::IntoFuture {
         let handler = self.handler;
+        if let Err(error) = self.call.call.response_handlers() {
+            return Box::pin(std::future::ready(Err(without_fault(error))));
+        }
+        let client = self.call.call.client().clone();
         let handled_call = self.call.call.handled().run();
         Box::pin(async move {
             let (response, handled) = handled_call.await.map_err(without_fault)?;
-            let response = decode_response::<O>(response)?;
+            let response = decode_response::<O>(response, client.address())?;
             match handled.and_then(|handled| handled.downcast::<T>()) {
                 Some(output) => Ok((response, output)),
                 None => {
                     let reason = format!(
-                        "the response handler `{handler}` did not run to its end: the client belongs to no application, \
-                         the handler is not in its routes, another handler before it matches, or it rejected the response \
-                         or panicked"
+                        "the response handler `{handler}` did not run to its end: another handler before it in `routes!` \
+                         matches the path, or it rejected the response or panicked, which is logged"
                     );
                     Err(CallError::BadReply(reason.into()))
                 }
@@ -197,14 +335,15 @@ impl<O: Operation, T: Send + 'static> IntoFuture for TypedHandledCall<O, T> {
 /// Converts the error of an untyped call. The link knows no contract, so a fault from it becomes a refusal.
 fn without_fault<F>(error: CallError) -> CallError<F> {
     match error {
-        CallError::NoWorkers => CallError::NoWorkers,
+        CallError::NoWorkers(reason) => CallError::NoWorkers(reason),
         CallError::Busy { retry_after } => CallError::Busy { retry_after },
         CallError::Deadline { phase } => CallError::Deadline { phase },
         CallError::Lost { may_have_run } => CallError::Lost { may_have_run },
         CallError::Refused(reason) => CallError::Refused(reason),
         CallError::Fault { status, .. } => CallError::Refused(status.to_string().into()),
+        CallError::Panicked(reason) => CallError::Panicked(reason),
         CallError::BadReply(reason) => CallError::BadReply(reason),
-        CallError::TooLarge => CallError::TooLarge,
+        CallError::TooLarge(reason) => CallError::TooLarge(reason),
         CallError::Cancelled => CallError::Cancelled,
         CallError::ShuttingDown => CallError::ShuttingDown,
     }
@@ -213,7 +352,7 @@ fn without_fault<F>(error: CallError) -> CallError<F> {
 /// A value that can be sent in a call.
 ///
 /// `Wire` is implemented for all types that are `Send` and `'static` and implement serde's `Serialize` and
-/// `DeserializeOwned`. Derive the serde traits instead of implementing `Wire`.
+/// `DeserializeOwned`. Derive the serde traits; `Wire` itself cannot be implemented.
 ///
 /// ```
 /// #[derive(serde::Serialize, serde::Deserialize)]
@@ -237,9 +376,6 @@ impl<T: Serialize + DeserializeOwned + Send + 'static> Wire for T {}
 
 /// An operation of a contract: its route, its arguments, and the types of its response and error.
 ///
-/// `#[service_client]` implements this trait for a type in the module of the contract, for example `slow_echo::echo`. A service
-/// reads the arguments with [`Args`](crate::Args); a client makes a [`TypedCall`](super::TypedCall).
-///
 /// ```
 /// use brubeck::Operation;
 /// use brubeck::prelude::*;
@@ -254,20 +390,67 @@ impl<T: Serialize + DeserializeOwned + Send + 'static> Wire for T {}
 /// assert_eq!(<slow_echo::echo as Operation>::TIMEOUT, Some(std::time::Duration::from_secs(5)));
 /// # }
 /// ```
+///
+/// `#[service_client]` implements this trait for a type in the module of the contract, for example `slow_echo::echo`. A service
+/// reads the arguments with [`Args`](crate::Args); a client makes a [`TypedCall`](super::TypedCall).
 pub trait Operation: Sized + Send + 'static {
-    /// The type of a successful response.
+    /// The type of a successful response: `T` of the `Result<T, E>` that the contract declares.
+    ///
+    /// A call returns it as the body of a [`ServiceResponse`].
     type Ok: Send + 'static;
-    /// The error type of the contract.
+    /// The error type of the operation: `E` of the `Result<T, E>` that the contract declares.
+    ///
+    /// A call returns it in [`CallError::Fault`] if the service responds with an error status. It is often [`Fault`](crate::Fault).
     type Fault: Send + 'static;
-    /// Encodes and decodes the body of a successful response.
+    #[doc(hidden)]
     const OK: BodyCodec<Self::Ok>;
-    /// Encodes and decodes the body of a response with an error status.
+    #[doc(hidden)]
     const FAULT: BodyCodec<Self::Fault>;
-    /// The route.
+    /// The route of the operation: its path as a pattern, its method and its name.
+    ///
+    /// ```
+    /// use brubeck::prelude::*;
+    /// use brubeck::{Method, Operation};
+    ///
+    /// #[service_client]
+    /// pub trait Users {
+    ///     #[call("/users/{id}", method = "get")]
+    ///     async fn find(&self, id: u64) -> Result<String, Fault>;
+    /// }
+    ///
+    /// # fn main() {
+    /// let spec = <users::find as Operation>::SPEC;
+    /// assert_eq!((spec.pattern, spec.method), ("/users/{id}", Method::Get));
+    /// # }
+    /// ```
     const SPEC: Spec;
+    /// A digest of the declaration: the name, the arguments and their types, and the result. 0 if it is not known.
+    #[doc(hidden)]
+    const CONTRACT: u64 = 0;
     /// The timeout that the contract sets, or `None` for the default of 10 seconds.
+    ///
+    /// [`TypedCall::timeout`](super::TypedCall::timeout) sets another one for a single call.
     const TIMEOUT: Option<Duration>;
     /// Converts the arguments into a request.
+    ///
+    /// ```
+    /// use brubeck::Operation;
+    /// use brubeck::prelude::*;
+    ///
+    /// #[service_client]
+    /// pub trait Users {
+    ///     #[call("/users/{id}/name")]
+    ///     async fn rename(&self, id: u64, name: String) -> Result<(), Fault>;
+    /// }
+    ///
+    /// # fn main() {
+    /// let request = users::rename { id: 7, name: "Dave".into() }.into_request();
+    /// assert_eq!((request.path(), &request.arguments()["name"]), ("/users/7/name", &"Dave".into()));
+    /// # }
+    /// ```
+    ///
+    /// An argument of the path is percent-encoded. All other arguments are named [arguments](ServiceRequest::arguments) of the request.
+    /// Send it with [`Client::send`]; a method of the contract's client does both.
     fn into_request(self) -> ServiceRequest;
 }
 
@@ -276,19 +459,51 @@ pub trait Operation: Sized + Send + 'static {
 /// An operation holds functions instead of trait bounds on its types, so a type that does not implement [`Wire`] is
 /// reported once, where the codec is made, and not at each use of the operation.
 pub struct BodyCodec<T> {
-    pub(crate) encode: fn(&T) -> serde_json::Result<Bytes>,
-    decode: fn(&[u8]) -> serde_json::Result<T>,
+    /// Returns the JSON text, and the bytes to which it refers.
+    pub(crate) encode: fn(T) -> serde_json::Result<(Bytes, Vec<Bytes>)>,
+    decode: fn(&[u8], &[Bytes]) -> serde_json::Result<T>,
 }
 
 #[doc(hidden)]
 pub const fn body_codec<T: Wire>() -> BodyCodec<T> {
     BodyCodec {
-        encode: |value| small_bytes::write_with(|buffer| serde_json::to_writer(buffer, value)),
-        decode: |body| serde_json::from_slice(body),
+        encode: |value| {
+            let mut parts = Vec::new();
+            let text = small_bytes::write_with(|buffer| json_parts::write_owned(buffer, &mut parts, value))?;
+            Ok((text, parts))
+        },
+        decode: |text, parts| json_parts::read_owned(text, parts),
     }
 }
 
 /// A response handler of the operation `O`.
+///
+/// ```
+/// use brubeck::prelude::*;
+/// use brubeck::{Handles, TypedCall};
+///
+/// #[service_client]
+/// pub trait SlowEcho {
+///     #[call("/service/slow")]
+///     async fn echo(&self, text: String) -> Result<String, Fault>;
+/// }
+///
+/// #[response_handler(slow_echo::echo)]
+/// async fn on_slow(response: ServiceResponse<String>) -> usize {
+///     response.body.len()
+/// }
+///
+/// /// Makes a call, and returns the output of its response handler only.
+/// async fn output<H: Handles<slow_echo::echo>>(call: TypedCall<slow_echo::echo>) -> Result<H::Output, CallError> {
+///     let (_, output) = call.handled_by::<H>().await?;
+///     Ok(output)
+/// }
+///
+/// # async fn example(slow: SlowEchoClient) -> Result<(), CallError> {
+/// let length: usize = output::<on_slow>(slow.echo("hi".into())).await?;
+/// # Ok(()) }
+/// # fn main() {}
+/// ```
 ///
 /// `#[response_handler(O)]` implements this trait, and [`TypedCall::handled_by`] requires it.
 #[diagnostic::on_unimplemented(
@@ -297,7 +512,9 @@ pub const fn body_codec<T: Wire>() -> BodyCodec<T> {
     note = "write `#[response_handler({O})]` on the function"
 )]
 pub trait Handles<O: Operation>: Routed {
-    /// The output of the handler.
+    /// The output of the handler, which [`TypedCall::handled_by`] returns next to the response.
+    ///
+    /// It is the return type of the function with [`#[response_handler(O)]`](../brubeck/attr.response_handler.html), such as `usize` in the example of [`Handles`].
     type Output: Send + 'static;
 }
 
@@ -316,17 +533,43 @@ impl<O: Operation> ResponseOf<O> for ServiceResponse<O::Ok> {
     type Proof = ();
 }
 
-/// Decodes the response of an operation, by its status either as its success type or as its error type.
+/// Decodes the response of an operation by its outcome. `address` is that of the service, for errors.
 pub(super) fn decode_response<O: Operation>(
-    response: ServiceResponse<Bytes>,
+    response: ServiceResponse<ResponseBody>,
+    address: &str,
 ) -> Result<ServiceResponse<O::Ok>, CallError<O::Fault>> {
     let ServiceResponse {
         status,
         headers,
-        body,
+        body: ResponseBody { text, parts, outcome },
     } = response;
-    let error = if status.is_success() {
-        match (O::OK.decode)(&body) {
+    let name = O::SPEC.name;
+    // A protocol without outcomes has only the status. So has a handler that serves the path without the contract.
+    let failed = match outcome {
+        Some(Outcome::Rejected) => {
+            let reason = format!("{address}, `{name}`: {status}");
+            return Err(CallError::Refused(reason.into()));
+        }
+        Some(Outcome::Panicked) => {
+            let reason = format!("{address}, `{name}`: the log of the service has the reason");
+            return Err(CallError::Panicked(reason.into()));
+        }
+        Some(Outcome::Failure) => true,
+        Some(Outcome::Value) | None => !status.is_success(),
+    };
+    let problem = if failed {
+        match (O::FAULT.decode)(&text, &parts) {
+            Ok(fault) => return Err(CallError::Fault { status, fault }),
+            // A handler without the contract has no error of the contract to send.
+            Err(_) if matches!(&text[..], b"" | b"{}") || status.code() >= 500 => {
+                format!("the service responded with the status {status}; its log has the reason")
+            }
+            Err(error) => format!(
+                "the service responded with the status {status}, and the body is not the error of the contract: {error}"
+            ),
+        }
+    } else {
+        match (O::OK.decode)(&text, &parts) {
             Ok(body) => {
                 return Ok(ServiceResponse {
                     status,
@@ -334,15 +577,10 @@ pub(super) fn decode_response<O: Operation>(
                     body,
                 });
             }
-            Err(error) => error,
-        }
-    } else {
-        match (O::FAULT.decode)(&body) {
-            Ok(fault) => return Err(CallError::Fault { status, fault }),
-            Err(error) => error,
+            Err(error) => format!("the body of the response ({status}) does not match the contract: {error}"),
         }
     };
     Err(CallError::BadReply(
-        format!("the body of the response ({status}) does not match the contract: {error}").into(),
+        format!("{address}, `{name}`: {problem}").into(),
     ))
 }

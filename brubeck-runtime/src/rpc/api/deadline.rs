@@ -10,8 +10,8 @@ use tokio::time::Instant;
 /// The instant by which a handler must have responded, as a handler argument. An `async` handler is stopped then.
 ///
 /// ```
-/// use brubeck::prelude::*;
 /// use brubeck::Deadline;
+/// use brubeck::prelude::*;
 ///
 /// #[service_handler(path = "^/search", method = "request")]
 /// async fn search(text: Arg<String>, deadline: Deadline) -> String {
@@ -43,7 +43,15 @@ struct Limit {
 }
 
 impl Deadline {
-    /// No deadline.
+    /// No deadline, for a test that calls a handler as a function.
+    ///
+    /// ```
+    /// use brubeck::Deadline;
+    ///
+    /// assert_eq!(Deadline::NONE.remaining(), None);
+    /// ```
+    ///
+    /// As an argument, a handler without a deadline gets a value that is equal to it in effect.
     pub const NONE: Deadline = Deadline(None);
 
     /// Returns the deadline of a handler. It is the deadline of `scope` if there is one, and that of `message` otherwise.
@@ -60,7 +68,7 @@ impl Deadline {
         Deadline(from_scope.or_else(from_message))
     }
 
-    /// Returns the remaining time, or `None` if there is no deadline.
+    /// Returns the remaining time, or `None` if there is no deadline: see the example of [`Deadline`].
     ///
     /// The result is zero once the deadline has passed.
     pub fn remaining(&self) -> Option<Duration> {
@@ -81,10 +89,6 @@ impl Deadline {
 }
 
 /// Reports whether the response of a handler is still needed, as a handler argument.
-///
-/// A `Cancellation` is for work that cannot be stopped from outside: the work of a `blocking` handler, and work that a handler
-/// moves to another task or thread. An `async` handler itself is dropped at its next `.await` when its deadline passes, or
-/// when its caller cancels the call or disconnects.
 ///
 /// ```
 /// use brubeck::Cancellation;
@@ -108,18 +112,41 @@ impl Deadline {
 ///     "the report"
 /// }
 /// ```
+///
+/// A `Cancellation` is for work that cannot be stopped from outside: the work of a `blocking` handler, and work that a handler
+/// moves to another task or thread. An `async` handler itself is dropped at its next `.await` when its deadline passes, or
+/// when its caller cancels the call or disconnects.
 #[derive(Clone, Debug)]
 pub struct Cancellation(pub(crate) watch::Receiver<()>);
 
 impl Cancellation {
-    /// Returns `true` if the handler has been stopped or has finished.
+    /// Returns `true` if the handler has been stopped or has finished: see the example of [`Cancellation`].
     ///
     /// This is cheap enough to be called in an inner loop.
     pub fn is_cancelled(&self) -> bool {
         self.0.has_changed().is_err()
     }
 
-    /// Waits until the handler is stopped or finishes.
+    /// Waits until the handler is stopped or finishes. Completes at once if it has finished already.
+    ///
+    /// ```
+    /// use brubeck::Cancellation;
+    /// use brubeck::prelude::*;
+    ///
+    /// # async fn build_report() -> String { String::new() }
+    /// #[service_handler(path = "^/report")]
+    /// async fn report(cancellation: Cancellation) -> Result<String, Status> {
+    ///     let work = tokio::spawn(async move {
+    ///         tokio::select! {
+    ///             report = build_report() => Some(report),
+    ///             () = cancellation.cancelled() => None, // the caller does not need the report any more
+    ///         }
+    ///     });
+    ///     work.await.ok().flatten().ok_or(Status::INTERNAL_SERVER_ERROR)
+    /// }
+    /// ```
+    ///
+    /// A handler is stopped when its deadline passes, and when its caller cancels the call or disconnects. This method is cancel safe.
     pub async fn cancelled(&self) {
         // Nothing is ever sent. The context of the handler holds the sender, and `changed` fails when it is dropped.
         while self.0.clone().changed().await.is_ok() {}

@@ -2,25 +2,47 @@
 
 /// A wire format of the Python original, Brubeck Services.
 ///
-/// The releases of Brubeck Services encode requests and responses in different ways. Pass the dialect of a service to
-/// [`ServiceAddress::dialect`](crate::ServiceAddress::dialect).
-///
 /// ```
-/// use brubeck_runtime::Dialect;
+/// use brubeck::{Dialect, ServiceAddress};
 ///
-/// assert_eq!(Dialect::Branch.to_string(), "branch");
-/// assert!(Dialect::Pypi.has_sender_in_request());
+/// // A service that the newest state of the branch `brubeck-service` runs.
+/// let slow = ServiceAddress::new("ipc://run/slow", "my_shared_secret").dialect(Dialect::Branch);
+///
+/// // A service that a release of the package `brubeck-service` runs. It connects to two addresses of its caller.
+/// let slow = ServiceAddress::new("ipc://run/slow", "my_shared_secret")
+///     .dialect(Dialect::Pypi01x)
+///     .responses_at("ipc://run/slow_response");
+/// assert_eq!(Dialect::Pypi01x.to_string(), "pypi01x");
 /// ```
+///
+/// Its releases encode requests and responses in different ways. A caller names the dialect of its service with
+/// [`ServiceAddress::dialect`](crate::ServiceAddress::dialect); without one, it uses brubeck's own protocol. A
+/// [`Service`](crate::Service) accepts callers of [`Seed`](Dialect::Seed) and [`Branch`](Dialect::Branch), and a
+/// [`LegacyService`](crate::LegacyService) those of the other two; they detect the dialect of each request and respond in it. The dialects
+/// have neither deadlines nor cancellation nor retries, and send the passphrase with each request in clear text.
+///
+/// Source: the [repository](https://github.com/sethmurphy/brubeck) of the original, with its branch `brubeck-service`, and its
+/// [releases](https://pypi.org/project/brubeck-service/) as a package.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Dialect {
-    /// The first publication: six envelope fields, the method in `headers["METHOD"]`, no arguments.
+    /// The first publication, of September 2012.
+    ///
+    /// A message has six fields before its body. The method is in `headers["METHOD"]`, and named arguments are members of the body.
+    /// The caller connects to the service.
     Seed,
-    /// The `brubeck-service` branch: nine envelope fields.
+    /// The newest state of the branch `brubeck-service`.
+    ///
+    /// A message has nine fields before its body. The caller connects to the service.
     Branch,
-    /// `brubeck-service` 0.0.9: the sender and eight envelope fields; ten fields in a response.
+    /// The package `brubeck-service` 0.0.9.
+    ///
+    /// A request has its sender and eight further fields before its body, and a response has ten. The service connects to two
+    /// addresses of its caller, so the caller needs [`responses_at`](crate::ServiceAddress::responses_at).
     Pypi,
-    /// `brubeck-service` 0.1.1 to 0.1.4: as [`Pypi`](Self::Pypi), with `handle_response` before the path.
+    /// The package `brubeck-service` 0.1.1 to 0.1.4.
+    ///
+    /// As [`Pypi`](Self::Pypi), with the field `handle_response` before the path.
     Pypi01x,
 }
 
@@ -29,6 +51,7 @@ impl Dialect {
     ///
     /// In the other dialects the identity frame of the ROUTER socket is the sender.
     #[must_use]
+    #[doc(hidden)]
     pub const fn has_sender_in_request(self) -> bool {
         matches!(self, Self::Pypi | Self::Pypi01x)
     }

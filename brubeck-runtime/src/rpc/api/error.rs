@@ -31,14 +31,14 @@ use std::time::Duration;
 /// | `Lost` | 502 | see `may_have_run` |
 /// | `Refused` | 502 | no |
 /// | `Fault` | the code of the service | yes |
-/// | `BadReply` | 502 | yes |
+/// | `Panicked`, `BadReply` | 502 | yes |
 /// | `TooLarge` | 413 | no |
 /// | `Cancelled` | 499 | yes |
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum CallError<F = Fault> {
-    /// No worker of the service is reachable.
-    NoWorkers,
+    /// No worker of the service is reachable. The text names the service, and the reason if it is known.
+    NoWorkers(Cow<'static, str>),
     /// The service is overloaded: no worker has capacity, and the call must not wait for one, because it could not meet its
     /// deadline or because a limit for waiting calls is reached.
     Busy {
@@ -60,20 +60,23 @@ pub enum CallError<F = Fault> {
     Refused(Cow<'static, str>),
     /// The service responded with an error status. Only calls of a contract fail with it; other calls return the response.
     Fault {
-        /// The status of the response.
+        /// The status that the service responded with, which is not a success.
         status: Status,
         /// The body of the response, as the error type of the contract.
         fault: F,
     },
+    /// The handler panicked. The text names the operation; the log of the service has the reason. Only calls of a contract fail with it;
+    /// other calls return a response with status 500.
+    Panicked(Cow<'static, str>),
     /// There is no usable response: the handler failed, or its response exceeds a body limit or could not be decoded. The text
     /// is the reason.
     BadReply(Cow<'static, str>),
-    /// The request exceeds the body limit of the client or of the service.
-    TooLarge,
-    /// The caller cancelled the call. Only implementations of [`Link`](crate::Link) outside of brubeck return it: a call
-    /// whose future was dropped has no result.
+    /// The request exceeds the body limit of the client or of the service. The text names the limit and how to raise it.
+    TooLarge(Cow<'static, str>),
+    /// The caller cancelled the call. brubeck itself never returns this error: a call is cancelled by dropping its future, which then has
+    /// no result.
     Cancelled,
-    /// This process is shutting down.
+    /// This process is shutting down, or the tokio runtime in which the call was made has ended.
     ShuttingDown,
 }
 
@@ -103,16 +106,26 @@ pub enum Phase {
 }
 
 impl<F> CallError<F> {
-    /// Returns the status with which a web handler that returns this error responds.
+    /// Returns the status with which a web handler that returns this error responds. The table of [`CallError`] lists them.
+    ///
+    /// ```
+    /// use brubeck::{CallError, Phase};
+    ///
+    /// let error: CallError = CallError::Deadline { phase: Phase::Running };
+    /// assert_eq!(error.status().code(), 504);
+    /// ```
     pub fn status(&self) -> Status {
         match self {
-            CallError::NoWorkers | CallError::Busy { .. } | CallError::ShuttingDown => {
+            CallError::NoWorkers(_) | CallError::Busy { .. } | CallError::ShuttingDown => {
                 Status::SERVICE_UNAVAILABLE
             }
             CallError::Deadline { .. } => Status::GATEWAY_TIMEOUT,
-            CallError::Lost { .. } | CallError::Refused(_) | CallError::BadReply(_) => Status::BAD_GATEWAY,
+            CallError::Lost { .. }
+            | CallError::Refused(_)
+            | CallError::Panicked(_)
+            | CallError::BadReply(_) => Status::BAD_GATEWAY,
             CallError::Fault { status, .. } => status.clone(),
-            CallError::TooLarge => Status::PAYLOAD_TOO_LARGE,
+            CallError::TooLarge(_) => Status::PAYLOAD_TOO_LARGE,
             CallError::Cancelled => Status::new(499).message("Client Closed Request"),
         }
     }
@@ -121,35 +134,44 @@ impl<F> CallError<F> {
 impl<F> fmt::Display for CallError<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            CallError::NoWorkers => {
-                f.write_str("no worker of the service is reachable; check that the service is running")
-            }
+            CallError::NoWorkers(reason) => write!(f, "no worker of the service is reachable: {reason}"),
             CallError::Busy { retry_after } => {
                 write!(f, "the service has no capacity for the call; retry in {retry_after:?}")
             }
             CallError::Deadline { phase } => match phase {
                 Phase::Waiting => f.write_str(
-                    "the deadline passed while the call waited for a connection or a worker with capacity; it did not run",
+                    "the deadline passed while the call waited for a connection or a worker with capacity; it did not run; check that \
+                     the service is running, or add workers",
                 ),
-                Phase::Queued => f.write_str("the deadline passed before the service started the call"),
-                Phase::Running => f.write_str("the deadline passed without a response; the call may have run"),
+                Phase::Queued => f.write_str(
+                    "the deadline passed before the service started the call; it did not run; add workers, or raise \
+                     `Service::concurrency`",
+                ),
+                Phase::Running => f.write_str(
+                    "the deadline passed without a response; the call may have run; if the handler needs longer, raise the timeout of \
+                     the call",
+                ),
             },
             CallError::Lost { may_have_run: true } => {
-                f.write_str("the worker or the connection to it was lost; the call may have run")
+                f.write_str(
+                    "the worker or the connection to it was lost; the call may have run; if it may run twice, mark it as `idempotent` \
+                     for automatic retries",
+                )
             }
             CallError::Lost { may_have_run: false } => {
-                f.write_str("the connection to the worker was lost, or all workers were shutting down; the call did not run")
+                f.write_str(
+                    "the connection to the worker was lost, or all workers were shutting down; the call did not run and may be repeated",
+                )
             }
             CallError::Refused(reason) => write!(f, "the call was refused: {reason}"),
             CallError::Fault { status, .. } => write!(f, "the service responded with status {status}"),
+            CallError::Panicked(reason) => write!(f, "the handler panicked: {reason}"),
             CallError::BadReply(reason) => {
                 write!(f, "no usable response: {reason}")
             }
-            CallError::TooLarge => f.write_str(
-                "the request exceeds the body limit; raise `body_limit` of the `ServiceAddress` and of the `Service`",
-            ),
+            CallError::TooLarge(reason) => write!(f, "the request is too large: {reason}"),
             CallError::Cancelled => f.write_str("the caller cancelled the call"),
-            CallError::ShuttingDown => f.write_str("this process is shutting down"),
+            CallError::ShuttingDown => f.write_str("this process is shutting down, or the tokio runtime of the call has ended"),
         }
     }
 }
@@ -189,7 +211,17 @@ pub struct Fault {
 }
 
 impl Fault {
-    /// Creates a fault with a status code and a message. The message is sent to the caller or browser.
+    /// Creates a fault with a status code and a message.
+    ///
+    /// ```
+    /// use brubeck::Fault;
+    ///
+    /// let fault = Fault::new(404, format!("there is no user {}", 7));
+    /// assert_eq!(fault.to_string(), "404 there is no user 7");
+    /// ```
+    ///
+    /// The message is sent to the caller or browser, so it must not contain secrets. The caller of a contract gets the fault in
+    /// [`CallError::Fault`]. For a web page that names invalid fields, use a [`Problem`](crate::Problem).
     pub fn new(code: i32, message: impl Into<Cow<'static, str>>) -> Fault {
         Fault {
             code,
@@ -198,6 +230,12 @@ impl Fault {
     }
 
     /// Returns the code and the message as a status.
+    ///
+    /// ```
+    /// use brubeck::Fault;
+    ///
+    /// assert_eq!(Fault::new(422, "the number is odd").status().text(), "the number is odd");
+    /// ```
     pub fn status(&self) -> Status {
         Status::new(self.code).message(self.message.clone())
     }
@@ -221,5 +259,58 @@ impl<F> From<CallError<F>> for Fault {
     fn from(error: CallError<F>) -> Fault {
         tracing::warn!(%error, "a call failed");
         Status::new(error.status().code()).into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Shows the texts with `-- --nocapture`, to be read as a user reads them.
+    #[test]
+    fn every_error_says_what_happened_and_what_to_do() {
+        let deadline = |phase| CallError::Deadline { phase };
+        let lost = |may_have_run| CallError::Lost { may_have_run };
+        let reason = || Cow::Borrowed("ipc://run/slow: check that the service is running");
+        let cases: [(CallError, &str); 14] = [
+            (
+                CallError::NoWorkers(reason()),
+                "check that the service is running",
+            ),
+            (
+                CallError::Busy {
+                    retry_after: Duration::from_millis(100),
+                },
+                "retry in 100ms",
+            ),
+            (deadline(Phase::Waiting), "add workers"),
+            (deadline(Phase::Queued), "`Service::concurrency`"),
+            (deadline(Phase::Running), "raise the timeout"),
+            (lost(true), "`idempotent`"),
+            (lost(false), "may be repeated"),
+            (CallError::Refused(reason()), "refused: ipc://run/slow"),
+            (
+                CallError::Panicked(reason()),
+                "the handler panicked: ipc://run/slow",
+            ),
+            (
+                CallError::BadReply(reason()),
+                "no usable response: ipc://run/slow",
+            ),
+            (CallError::TooLarge(reason()), "too large: ipc://run/slow"),
+            (
+                CallError::Fault {
+                    status: Status::NOT_FOUND,
+                    fault: Fault::new(404, "no such film"),
+                },
+                "404 Not Found",
+            ),
+            (CallError::Cancelled, "cancelled"),
+            (CallError::ShuttingDown, "shutting down"),
+        ];
+        for (error, part) in cases {
+            println!("{error:?}\n    {error}");
+            assert!(error.to_string().contains(part), "{error}");
+        }
     }
 }

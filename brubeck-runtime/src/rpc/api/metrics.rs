@@ -12,11 +12,10 @@
 //! `outcome` is `answered` (status 2xx), `failed` (any other status), `given_up` (the future was dropped) or the variant of
 //! the error, and `status` is the class of the status code.
 
-use super::{CallError, ServiceResponse};
-use bytes::Bytes;
+use super::{CallError, ResponseBody, ServiceResponse};
 use std::time::Instant;
 
-type CallResult = Result<ServiceResponse<Bytes>, CallError>;
+type CallResult = Result<ServiceResponse<ResponseBody>, CallError>;
 
 /// Awaits a call of `service` that started at `started`, and records it when it ends or is dropped.
 pub(super) async fn record_call(
@@ -70,13 +69,14 @@ impl Drop for CallRecorder {
 fn error_outcome(error: &CallError) -> &'static str {
     match error {
         CallError::Fault { .. } => "failed",
-        CallError::NoWorkers => "no_workers",
+        CallError::NoWorkers(_) => "no_workers",
         CallError::Busy { .. } => "busy",
         CallError::Deadline { .. } => "deadline",
         CallError::Lost { .. } => "lost",
         CallError::Refused(_) => "refused",
+        CallError::Panicked(_) => "panicked",
         CallError::BadReply(_) => "bad_reply",
-        CallError::TooLarge => "too_large",
+        CallError::TooLarge(_) => "too_large",
         CallError::Cancelled => "cancelled",
         CallError::ShuttingDown => "shutting_down",
     }
@@ -163,12 +163,12 @@ mod tests {
         with_local_recorder(&recorder, || {
             let now = Instant::now();
             let record = |result| record_call("s".into(), now, std::future::ready(result)).now_or_never();
-            let response = |code: i32| Ok(ServiceResponse::new(Status::new(code), Bytes::new()));
+            let response = |code: i32| Ok(ServiceResponse::new(Status::new(code), ResponseBody::default()));
             for result in [
                 response(200),
                 response(404),
-                Err(CallError::NoWorkers),
-                Err(CallError::NoWorkers),
+                Err(CallError::NoWorkers("".into())),
+                Err(CallError::NoWorkers("".into())),
             ] {
                 assert!(record(result).is_some());
             }
@@ -204,7 +204,7 @@ mod tests {
         let started = Instant::now();
         std::thread::sleep(Duration::from_millis(5));
         with_local_recorder(&recorder, || {
-            record_failed_call("s".into(), started, &CallError::NoWorkers);
+            record_failed_call("s".into(), started, &CallError::NoWorkers("".into()));
         });
         let seconds = recorder.seconds.lock().unwrap();
         assert!(

@@ -12,7 +12,9 @@ mod error;
 pub(crate) mod metrics;
 mod request;
 mod response;
+mod runtimes;
 mod services;
+mod timer;
 
 pub use address::ServiceAddress;
 pub use client::{Call, Client, HandledCall, Nowait};
@@ -23,9 +25,13 @@ pub use deadline::{Cancellation, Deadline};
 pub use dialect::Dialect;
 pub use error::{CallError, Fault, Phase};
 pub use request::ServiceRequest;
-pub use response::{Handled, ServiceResponse};
-pub use services::{Link, Origin, PendingResponse, ResponseHandlers, Services};
+pub use response::{Handled, ResponseBody, ServiceResponse};
+pub(crate) use services::ResponseHandlers;
+pub use services::{Link, Origin, PendingResponse, Services};
 
 pub(crate) use client::CallerContext;
 pub(crate) use request::JsonObjectWriter;
+pub(crate) use response::CallTarget;
+pub(crate) use runtimes::RuntimeLinks;
 pub(crate) use services::OpenLink;
+pub(crate) use timer::DeadlineTimer;

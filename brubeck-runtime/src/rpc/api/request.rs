@@ -1,5 +1,7 @@
 //! The request of a call, and its named arguments.
 
+use crate::json_parts;
+use crate::message::CalledOperation;
 use crate::method::Method;
 use crate::small_bytes;
 use crate::trace::Trace;
@@ -9,6 +11,7 @@ use serde_json::{Map, Value};
 use smallvec::SmallVec;
 use std::borrow::Cow;
 use std::fmt;
+use std::ops::Range;
 use std::sync::OnceLock;
 
 /// A request to a service that has not been sent yet.
@@ -28,9 +31,15 @@ use std::sync::OnceLock;
 pub struct ServiceRequest {
     pub(crate) path: Cow<'static, str>,
     pub(crate) method: Method,
+    /// The operation of a contract and the digest of its declaration.
+    pub(crate) operation: Option<(&'static str, u64)>,
+    /// The arguments in the path of an operation. They are sent by name, too, so that the service need not match the path.
+    pub(crate) path_arguments: SmallVec<[(&'static str, String); 1]>,
     pub(crate) arguments: JsonObjectWriter,
     pub(crate) headers: Map<String, Value>,
     pub(crate) body: Bytes,
+    /// The bytes to which the arguments and the body refer; see `json_parts`.
+    pub(crate) parts: Vec<Bytes>,
     pub(crate) idempotent: bool,
     pub(crate) hops: u8,
     pub(crate) trace: Option<Trace>,
@@ -40,6 +49,12 @@ pub struct ServiceRequest {
 
 impl ServiceRequest {
     /// Creates a request to `path` with the method [`Method::Request`].
+    ///
+    /// ```
+    /// use brubeck::ServiceRequest;
+    ///
+    /// let request = ServiceRequest::new("/service/slow");
+    /// ```
     pub fn new(path: impl Into<String>) -> ServiceRequest {
         ServiceRequest::to(path.into())
     }
@@ -50,9 +65,12 @@ impl ServiceRequest {
         ServiceRequest {
             path: path.into(),
             method: Method::Request,
+            operation: None,
+            path_arguments: SmallVec::new(),
             arguments: JsonObjectWriter::default(),
             headers: Map::new(),
             body: Bytes::new(),
+            parts: Vec::new(),
             idempotent: false,
             hops: 0,
             trace: None,
@@ -60,19 +78,50 @@ impl ServiceRequest {
         }
     }
 
-    /// Sets the method.
+    /// Sets the method. The default is [`Method::Request`].
+    ///
+    /// ```
+    /// use brubeck::{Method, ServiceRequest};
+    ///
+    /// let request = ServiceRequest::new("/service/slow").with_method(Method::Get);
+    /// assert_eq!(request.method(), Method::Get);
+    /// ```
+    ///
+    /// It selects the handler of the path: [`#[service_handler("..", method = "get")]`](../brubeck/attr.service_handler.html). The response of a service is 405 if no handler of
+    /// the path has the method, and 400 for [`Method::Response`].
     pub fn with_method(mut self, method: Method) -> ServiceRequest {
         self.method = method;
         self
     }
 
     /// Sets a named argument, replacing an argument of the same name.
+    ///
+    /// ```
+    /// use brubeck::ServiceRequest;
+    ///
+    /// let request = ServiceRequest::new("/service/slow").argument("width", 200);
+    /// assert_eq!(request.arguments()["width"], 200);
+    /// ```
     pub fn argument(self, name: impl Into<String>, value: impl Serialize) -> ServiceRequest {
-        self.set_argument(Cow::Owned(name.into()), &value)
+        let name = Cow::Owned(name.into());
+        self.write_argument(name, |text, parts| {
+            json_parts::write_borrowed(text, parts, &value)
+        })
     }
 
-    pub(crate) fn set_argument(mut self, name: Cow<'static, str>, value: &impl Serialize) -> ServiceRequest {
-        if let Err(error) = self.arguments.set(name.clone(), value) {
+    /// As [`argument`](ServiceRequest::argument), but does not copy bytes that are the whole value.
+    pub(crate) fn set_argument<T: Serialize + 'static>(self, name: &'static str, value: T) -> ServiceRequest {
+        self.write_argument(Cow::Borrowed(name), |text, parts| {
+            json_parts::write_owned(text, parts, value)
+        })
+    }
+
+    fn write_argument(
+        mut self,
+        name: Cow<'static, str>,
+        write: impl FnOnce(&mut Vec<u8>, &mut Vec<Bytes>) -> serde_json::Result<()>,
+    ) -> ServiceRequest {
+        if let Err(error) = self.arguments.set(name.clone(), &mut self.parts, write) {
             self.set_invalid(format!(
                 "the argument `{name}` cannot be serialised as JSON: {error}"
             ));
@@ -80,7 +129,36 @@ impl ServiceRequest {
         self
     }
 
+    /// Sets an argument that is a part of the path.
+    #[doc(hidden)]
+    pub fn with_path_argument(mut self, name: &'static str, text: String) -> ServiceRequest {
+        self.path_arguments.push((name, text));
+        self
+    }
+
+    /// Sets the operation that this request is for.
+    pub(crate) fn of_operation(mut self, name: &'static str, contract: u64) -> ServiceRequest {
+        self.operation = Some((name, contract));
+        self
+    }
+
+    /// Returns the operation for the message of the response.
+    pub(crate) fn called_operation(&self) -> Option<CalledOperation> {
+        let (name, contract) = self.operation?;
+        Some(CalledOperation {
+            name: name.into(),
+            contract,
+        })
+    }
+
     /// Sets a header, replacing a header of the same name. Names that differ in case are different here.
+    ///
+    /// ```
+    /// use brubeck::ServiceRequest;
+    ///
+    /// let request = ServiceRequest::new("/service/slow").header("x-tenant", "blue");
+    /// assert_eq!(request.headers()["x-tenant"], "blue");
+    /// ```
     ///
     /// The service ignores a header whose name or value is not valid in HTTP.
     pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> ServiceRequest {
@@ -90,11 +168,19 @@ impl ServiceRequest {
 
     /// Sets the body, which is sent as JSON.
     ///
+    /// ```
+    /// use brubeck::ServiceRequest;
+    ///
+    /// let request = ServiceRequest::new("/service/slow").body([1, 2]);
+    /// assert_eq!(request.body_text(), "[1,2]");
+    /// ```
+    ///
     /// Brubeck's protocol and [`Dialect::Seed`](crate::Dialect::Seed) send named arguments as members of the body, in which
     /// they replace members of the same name. With these protocols, a request with named arguments must have no body or a JSON
-    /// object as its body; any other body is dropped.
+    /// object as its body. A call with any other body fails with [`Refused`](crate::CallError::Refused).
     pub fn body(mut self, value: impl Serialize) -> ServiceRequest {
-        match small_bytes::write_with(|buffer| serde_json::to_writer(buffer, &value)) {
+        let parts = &mut self.parts;
+        match small_bytes::write_with(|buffer| json_parts::write_borrowed(buffer, parts, &value)) {
             Ok(body) => self.body = body,
             Err(error) => self.set_invalid(format!("the body cannot be serialised as JSON: {error}")),
         }
@@ -107,6 +193,12 @@ impl ServiceRequest {
 
     /// Marks the request as idempotent, so that it may be retried.
     ///
+    /// ```
+    /// use brubeck::ServiceRequest;
+    ///
+    /// assert!(ServiceRequest::new("/service/slow").idempotent().is_idempotent());
+    /// ```
+    ///
     /// If the connection to a worker is lost while the call is in flight, the request is sent again after a short random
     /// delay, at most 4 times in total and within a budget for all retries of the client. Without this mark such a call
     /// fails with [`Lost`](crate::CallError::Lost) unless it is proven that its handler did not run. Calls in a dialect of
@@ -117,33 +209,87 @@ impl ServiceRequest {
     }
 
     /// Returns `true` if the request is marked as idempotent.
+    ///
+    /// ```
+    /// use brubeck::ServiceRequest;
+    ///
+    /// assert!(!ServiceRequest::new("/service/slow").is_idempotent());
+    /// ```
     pub fn is_idempotent(&self) -> bool {
         self.idempotent
     }
 
-    /// Returns the path.
+    /// Returns the path, as it was given to [`new`](ServiceRequest::new).
+    ///
+    /// ```
+    /// use brubeck::ServiceRequest;
+    ///
+    /// assert_eq!(ServiceRequest::new("/service/slow").path(), "/service/slow");
+    /// ```
+    ///
+    /// It is neither checked nor percent-encoded. For a request of a contract or of a handler's builder, the arguments in the path are
+    /// filled in and percent-encoded.
     pub fn path(&self) -> &str {
         &self.path
     }
 
-    /// Returns the method.
+    /// Returns the method: [`Method::Request`], unless [`with_method`](ServiceRequest::with_method) has set another one.
+    ///
+    /// ```
+    /// use brubeck::{Method, ServiceRequest};
+    ///
+    /// assert_eq!(ServiceRequest::new("/service/slow").method(), Method::Request);
+    /// ```
     pub fn method(&self) -> Method {
         self.method
     }
 
-    /// Returns the named arguments.
+    /// Returns the named arguments, as [`argument`](ServiceRequest::argument) has set them. Bytes are arrays of numbers here.
+    ///
+    /// ```
+    /// use brubeck::ServiceRequest;
+    ///
+    /// let request = ServiceRequest::new("/service/slow").argument("text", "hello").argument("width", 200);
+    /// assert_eq!(request.arguments().len(), 2);
+    /// assert_eq!(request.arguments()["width"], 200);
+    /// ```
+    ///
+    /// The members of the [`body`](ServiceRequest::body) are not among them.
     pub fn arguments(&self) -> &Map<String, Value> {
-        self.arguments.as_map()
+        self.arguments.as_map(&self.parts)
     }
 
     /// Returns the headers.
+    ///
+    /// ```
+    /// use brubeck::ServiceRequest;
+    ///
+    /// let request = ServiceRequest::new("/service/slow").header("x-tenant", "blue");
+    /// assert_eq!(request.headers().len(), 1);
+    /// ```
     pub fn headers(&self) -> &Map<String, Value> {
         &self.headers
     }
 
-    /// Returns the body as JSON text. It is empty if no body was set.
+    /// Returns the body as JSON text. It is empty if no body was set. Bytes are not a part of the text.
+    ///
+    /// ```
+    /// use brubeck::ServiceRequest;
+    ///
+    /// assert_eq!(ServiceRequest::new("/service/slow").body("hello").body_text(), r#""hello""#);
+    /// ```
     pub fn body_text(&self) -> &Bytes {
         &self.body
+    }
+
+    /// Returns the named arguments as the text of a JSON object in which bytes are arrays of numbers.
+    pub(crate) fn inlined_arguments(&self) -> Bytes {
+        json_parts::inline(self.arguments.clone().into_text().into(), &self.parts)
+    }
+
+    /// Returns the body as JSON text in which bytes are arrays of numbers.
+    pub(crate) fn inlined_body(&self) -> Bytes {
+        json_parts::inline(self.body.clone(), &self.parts)
     }
 
     /// Sets the hop count, that is the number of calls that led to this one, and the trace context.
@@ -191,51 +337,110 @@ impl fmt::Debug for ServiceRequest {
 pub(crate) struct JsonObjectWriter {
     /// The text of the object without its closing brace. Empty if there are no fields.
     text: Vec<u8>,
-    names: SmallVec<[Cow<'static, str>; 1]>,
-    /// The parsed text, cached for `as_map`.
+    fields: SmallVec<[Field; 1]>,
+    /// The parsed text with its bytes, cached for `as_map`.
     map: OnceLock<Map<String, Value>>,
+}
+
+#[derive(Clone)]
+struct Field {
+    name: Cow<'static, str>,
+    /// The name and the value in the text.
+    text: Range<usize>,
+    /// The parts to which the value refers.
+    parts: Range<usize>,
 }
 
 impl JsonObjectWriter {
     pub(crate) fn is_empty(&self) -> bool {
-        self.names.is_empty()
+        self.fields.is_empty()
     }
 
-    /// Sets a field. If `value` cannot be serialised, the object is unchanged.
-    pub(crate) fn set(&mut self, name: Cow<'static, str>, value: &impl Serialize) -> serde_json::Result<()> {
-        // A duplicate name is rare. Its value is replaced in the map, and the text is written again from the map.
-        if self.names.contains(&name) {
-            let value = serde_json::to_value(value)?;
-            let mut fields = self.as_map().clone();
-            fields.insert(name.into_owned(), value);
-            *self = fields.into_iter().collect();
-            return Ok(());
+    /// Sets a field to the value that `write` appends. If it fails, the object is unchanged.
+    pub(crate) fn set(
+        &mut self,
+        name: Cow<'static, str>,
+        parts: &mut Vec<Bytes>,
+        write: impl FnOnce(&mut Vec<u8>, &mut Vec<Bytes>) -> serde_json::Result<()>,
+    ) -> serde_json::Result<()> {
+        let first_part = parts.len();
+        if let Some(index) = self.fields.iter().position(|field| field.name == name) {
+            let mut value = Vec::new();
+            write(&mut value, parts)?;
+            self.replace(index, &value);
+            if let Some(field) = self.fields.get_mut(index) {
+                // The parts keep their places, because the text refers to them by index.
+                let replaced = parts.get_mut(field.parts.clone()).unwrap_or_default();
+                replaced.fill(Bytes::new());
+                field.parts = first_part..parts.len();
+            }
+        } else {
+            let length_before = self.text.len();
+            if let Err(error) = self.append(&name, parts, write) {
+                self.text.truncate(length_before);
+                return Err(error);
+            }
+            self.fields.push(Field {
+                name,
+                // After the brace or the comma.
+                text: length_before + 1..self.text.len(),
+                parts: first_part..parts.len(),
+            });
         }
-        let length_before = self.text.len();
-        if let Err(error) = self.append(&name, value) {
-            self.text.truncate(length_before);
-            return Err(error);
-        }
-        self.names.push(name);
         self.map = OnceLock::new();
         Ok(())
     }
 
-    fn append(&mut self, name: &str, value: &impl Serialize) -> serde_json::Result<()> {
+    fn append(
+        &mut self,
+        name: &str,
+        parts: &mut Vec<Bytes>,
+        write: impl FnOnce(&mut Vec<u8>, &mut Vec<Bytes>) -> serde_json::Result<()>,
+    ) -> serde_json::Result<()> {
         if self.is_empty() {
             self.text = small_bytes::take_buffer();
         }
         self.text.push(if self.is_empty() { b'{' } else { b',' });
-        serde_json::to_writer(&mut self.text, name)?;
-        self.text.push(b':');
-        serde_json::to_writer(&mut self.text, value)
+        write_name(&mut self.text, name)?;
+        write(&mut self.text, parts)
     }
 
-    pub(crate) fn as_map(&self) -> &Map<String, Value> {
+    /// Writes the text again with another value of one field. The other fields are copied as text, so that no number changes.
+    fn replace(&mut self, index: usize, value: &[u8]) {
+        let before = std::mem::take(&mut self.text);
+        for (i, field) in self.fields.iter_mut().enumerate() {
+            self.text.push(if i == 0 { b'{' } else { b',' });
+            let start = self.text.len();
+            if i == index {
+                // Writing a string to memory cannot fail.
+                let _ = write_name(&mut self.text, &field.name);
+                self.text.extend_from_slice(value);
+            } else {
+                self.text
+                    .extend_from_slice(before.get(field.text.clone()).unwrap_or_default());
+            }
+            field.text = start..self.text.len();
+        }
+    }
+
+    /// Returns the fields. Bytes are arrays of numbers.
+    pub(crate) fn as_map(&self, parts: &[Bytes]) -> &Map<String, Value> {
+        self.map.get_or_init(|| {
+            let mut fields = self.parse();
+            if !parts.is_empty() {
+                fields
+                    .values_mut()
+                    .for_each(|value| json_parts::inline_value(value, parts));
+            }
+            fields
+        })
+    }
+
+    /// Returns the fields. Bytes are placeholders.
+    pub(crate) fn parse(&self) -> Map<String, Value> {
         // The text is valid JSON. Parsing it fails only if a value is nested deeper than serde_json's recursion limit,
         // and no brubeck service could parse such a request either.
-        let parse = || serde_json::from_slice(&self.clone().into_text()).unwrap_or_default();
-        self.map.get_or_init(parse)
+        serde_json::from_slice(&self.clone().into_text()).unwrap_or_default()
     }
 
     /// Returns the JSON text of the object.
@@ -248,15 +453,10 @@ impl JsonObjectWriter {
     }
 }
 
-impl FromIterator<(String, Value)> for JsonObjectWriter {
-    fn from_iter<I: IntoIterator<Item = (String, Value)>>(fields: I) -> JsonObjectWriter {
-        let mut object = JsonObjectWriter::default();
-        for (name, value) in fields {
-            // A `Value` can always be serialised.
-            let _ = object.set(name.into(), &value);
-        }
-        object
-    }
+fn write_name(text: &mut Vec<u8>, name: &str) -> serde_json::Result<()> {
+    serde_json::to_writer(&mut *text, name)?;
+    text.push(b':');
+    Ok(())
 }
 
 #[cfg(test)]
@@ -268,37 +468,70 @@ mod tests {
         String::from_utf8(fields.clone().into_text()).unwrap()
     }
 
+    fn set(
+        fields: &mut JsonObjectWriter,
+        name: &'static str,
+        value: impl Serialize,
+    ) -> serde_json::Result<()> {
+        let write =
+            |text: &mut Vec<u8>, parts: &mut Vec<Bytes>| json_parts::write_borrowed(text, parts, &value);
+        fields.set(name.into(), &mut Vec::new(), write)
+    }
+
     #[test]
     fn writes_fields_in_order() {
         let mut fields = JsonObjectWriter::default();
         assert_eq!((fields.is_empty(), text(&fields).as_str()), (true, "{}"));
-        fields.set("b".into(), &1).unwrap();
-        assert_eq!(fields.as_map()["b"], 1);
-        fields.set("a\"".into(), &["x"]).unwrap();
+        set(&mut fields, "b", 1).unwrap();
+        assert_eq!(fields.as_map(&[])["b"], 1);
+        set(&mut fields, "a\"", ["x"]).unwrap();
         assert_eq!(text(&fields), r#"{"b":1,"a\"":["x"]}"#);
-        assert_eq!(fields.as_map()["a\""][0], "x");
+        assert_eq!(fields.as_map(&[])["a\""][0], "x");
     }
 
     #[test]
     fn replaces_field_of_same_name() {
         let mut fields = JsonObjectWriter::default();
-        for (name, value) in [("b", 1), ("a", 2), ("b", 3)] {
-            fields.set(name.into(), &value).unwrap();
+        for (name, value) in [("b", 1), ("a", u128::MAX), ("b", 3)] {
+            set(&mut fields, name, value).unwrap();
         }
-        assert_eq!(text(&fields), r#"{"a":2,"b":3}"#);
-        fields.set("b".into(), &4).unwrap();
-        assert_eq!(fields.as_map()["b"], 4);
+        assert_eq!(text(&fields), format!(r#"{{"b":3,"a":{}}}"#, u128::MAX));
+        set(&mut fields, "c", 5).unwrap();
+        set(&mut fields, "b", 4).unwrap();
+        assert_eq!(text(&fields), format!(r#"{{"b":4,"a":{},"c":5}}"#, u128::MAX));
+        assert_eq!(fields.as_map(&[])["b"], 4);
     }
 
     #[test]
     fn failed_serialisation_leaves_object_unchanged() {
         let mut fields = JsonObjectWriter::default();
         let not_json = HashMap::from([(vec![1], 1)]);
-        assert!(fields.set("a".into(), &not_json).is_err());
+        assert!(set(&mut fields, "a", &not_json).is_err());
         assert!(fields.is_empty());
-        fields.set("b".into(), &1).unwrap();
-        assert!(fields.set("a".into(), &not_json).is_err());
-        assert!(fields.set("b".into(), &not_json).is_err());
+        set(&mut fields, "b", 1).unwrap();
+        assert!(set(&mut fields, "a", &not_json).is_err());
+        assert!(set(&mut fields, "b", &not_json).is_err());
         assert_eq!(text(&fields), r#"{"b":1}"#);
+    }
+
+    #[test]
+    fn bytes_are_parts_of_the_request_and_numbers_in_its_arguments() {
+        let bytes = |byte: u8| Bytes::from(vec![byte; 3]);
+        let request = ServiceRequest::new("/a")
+            .argument("a", bytes(1))
+            .argument("b", (bytes(2), bytes(3)))
+            .set_argument("a", bytes(4))
+            .body((bytes(5), 1));
+        assert_eq!(request.arguments()["a"], serde_json::json!([4, 4, 4]));
+        assert_eq!(
+            request.arguments()["b"],
+            serde_json::json!([[2, 2, 2], [3, 3, 3]])
+        );
+        assert_eq!(request.inlined_body(), "[[5,5,5],1]");
+        // The part of the first value of `a` is empty now, because it is not sent.
+        assert_eq!(
+            request.parts,
+            [Bytes::new(), bytes(2), bytes(3), bytes(4), bytes(5)]
+        );
     }
 }

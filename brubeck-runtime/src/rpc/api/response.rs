@@ -1,7 +1,9 @@
 //! The response of a service, and the output of its response handler.
 
-use super::CallError;
-use crate::message::Message;
+use super::{CallError, ServiceRequest};
+use crate::json_parts;
+use crate::message::{CalledOperation, Message};
+use crate::outcome::Outcome;
 use crate::status::Status;
 use bytes::Bytes;
 use http::HeaderMap;
@@ -28,16 +30,28 @@ use std::fmt;
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct ServiceResponse<T = Value> {
-    /// The status that the service set.
+    /// The status that the service set: 200, unless its handler returned another one or an error.
+    ///
+    /// An error status is not a [`CallError`] for a call without a contract, so check [`is_success`](Status::is_success).
     pub status: Status,
     /// The headers of the response, except for those whose name or value is not valid in HTTP.
     pub headers: HeaderMap,
-    /// The body of the response.
+    /// The body of the response: JSON, deserialized into `T`.
+    ///
+    /// Text of the handler is a JSON string. A response without a body, such as an error with a status and a message, has
+    /// an empty object, to which the dialects of the Python original add the status.
     pub body: T,
 }
 
 impl<T> ServiceResponse<T> {
     /// Creates a response without headers.
+    ///
+    /// ```
+    /// use brubeck::{ServiceResponse, Status};
+    ///
+    /// let response = ServiceResponse::new(Status::OK, "hello");
+    /// assert_eq!(response.body, "hello");
+    /// ```
     pub fn new(status: Status, body: T) -> ServiceResponse<T> {
         ServiceResponse {
             status,
@@ -47,30 +61,73 @@ impl<T> ServiceResponse<T> {
     }
 }
 
-/// A response as it was received: its body is JSON text.
-impl ServiceResponse<Bytes> {
+/// The body of a response as it was received.
+#[doc(hidden)]
+#[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub struct ResponseBody {
+    /// The JSON text.
+    pub text: Bytes,
+    /// The bytes to which the text refers.
+    pub parts: Vec<Bytes>,
+    /// `None` if the protocol does not say how the call has ended.
+    pub outcome: Option<Outcome>,
+}
+
+impl From<Bytes> for ResponseBody {
+    fn from(text: Bytes) -> ResponseBody {
+        ResponseBody {
+            text,
+            ..ResponseBody::default()
+        }
+    }
+}
+
+impl ServiceResponse<ResponseBody> {
     /// Parses the body.
     pub(crate) fn decode<T: DeserializeOwned>(self) -> serde_json::Result<ServiceResponse<T>> {
         Ok(ServiceResponse {
-            body: serde_json::from_slice(&self.body)?,
+            body: json_parts::read(&self.body.text, &self.body.parts)?,
             status: self.status,
             headers: self.headers,
         })
     }
 
-    /// Returns the message for the response handler of `path`.
-    pub(crate) fn into_message(self, path: &str) -> Message {
-        Message::response(path, self.status)
+    /// Returns the message for the response handler of a call.
+    pub(crate) fn into_message(self, call: &CallTarget) -> Message {
+        Message::response(&call.path, self.status)
             .with_headers(self.headers)
-            .with_body(self.body)
+            .with_body(self.body.text)
+            .with_parts(self.body.parts)
+            .with_operation(call.operation.clone())
     }
 
-    /// Reverses [`into_message`](Self::into_message), except for the path.
-    pub(crate) fn from_response_message(message: &Message) -> ServiceResponse<Bytes> {
+    /// Reverses [`into_message`](Self::into_message), except for the target.
+    pub(crate) fn from_response_message(message: &Message) -> ServiceResponse<ResponseBody> {
         ServiceResponse {
             status: message.status().cloned().unwrap_or(Status::OK),
             headers: message.headers().clone(),
-            body: message.payload().clone(),
+            body: ResponseBody {
+                text: message.payload().clone(),
+                parts: message.parts().to_vec(),
+                outcome: None,
+            },
+        }
+    }
+}
+
+/// The target of a call, by which its response handler is found.
+#[derive(Clone, Debug)]
+pub(crate) struct CallTarget {
+    pub(crate) path: String,
+    pub(crate) operation: Option<CalledOperation>,
+}
+
+impl CallTarget {
+    pub(crate) fn of(request: &ServiceRequest) -> CallTarget {
+        CallTarget {
+            path: request.path().to_owned(),
+            operation: request.called_operation(),
         }
     }
 }
@@ -88,8 +145,16 @@ impl ServiceResponse<Bytes> {
 pub struct Handled(Option<Box<dyn Any + Send>>);
 
 impl Handled {
-    /// The value if no response handler ran to its end: the client belongs to no application, no handler is listed for the
-    /// path, or it rejected the response or panicked.
+    /// The value if no response handler ran to its end.
+    ///
+    /// ```
+    /// use brubeck::Handled;
+    ///
+    /// assert_eq!(Handled::NONE.downcast::<usize>(), None);
+    /// ```
+    ///
+    /// The reason is that the client belongs to no application, that no handler is listed for the path, or that it rejected the response or
+    /// panicked.
     pub const NONE: Handled = Handled(None);
 
     pub(crate) fn new(value: impl Any + Send) -> Handled {
@@ -97,11 +162,29 @@ impl Handled {
     }
 
     /// Returns `true` if a response handler ran to its end.
+    ///
+    /// ```
+    /// use brubeck::Handled;
+    ///
+    /// assert!(!Handled::NONE.is_some());
+    /// ```
     pub fn is_some(&self) -> bool {
         self.0.is_some()
     }
 
-    /// Returns the output of the response handler, if one ran and its output is a `T`.
+    /// Returns the output of the response handler. Returns `None` if no handler ran to its end, or if its output is not a `T`.
+    ///
+    /// ```
+    /// # use brubeck::{CallError, Client, Handled};
+    /// # async fn example(client: Client) -> Result<(), CallError> {
+    /// let (_, handled) = client.request("/service/slow").handled().await?;
+    /// match handled.downcast::<usize>() {
+    ///     Some(length) => println!("{length} bytes were handled"),
+    ///     None => println!("no handler with this output ran to its end"),
+    /// }
+    /// assert_eq!(Handled::NONE.downcast::<usize>(), None);
+    /// # Ok(()) }
+    /// ```
     pub fn downcast<T: Any>(self) -> Option<T> {
         self.0?.downcast().ok().map(|value| *value)
     }

@@ -1,6 +1,9 @@
 //! The services that an application calls, and the links to them.
 
-use super::{CallError, CallerContext, Client, Handled, ServiceAddress, ServiceRequest, ServiceResponse};
+use super::{
+    CallError, CallTarget, CallerContext, Client, Handled, ResponseBody, RuntimeLinks, ServiceAddress,
+    ServiceRequest, ServiceResponse,
+};
 use crate::message::Message;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
@@ -14,8 +17,6 @@ pub(crate) type OpenLink = Arc<dyn Fn(&ServiceAddress) -> crate::Result<Arc<dyn 
 
 /// The services that an application calls, as a handler argument.
 ///
-/// `Services` is the calling side; its counterpart, which serves calls, is [`Service`](crate::Service).
-///
 /// ```no_run
 /// use brubeck::prelude::*;
 ///
@@ -26,6 +27,8 @@ pub(crate) type OpenLink = Arc<dyn Fn(&ServiceAddress) -> crate::Result<Arc<dyn 
 ///     Ok("on its way")
 /// }
 /// ```
+///
+/// `Services` is the calling side; its counterpart, which serves calls, is [`Service`](crate::Service).
 ///
 /// All handlers of an application share the connections to a service, so a handler may register the service each time it
 /// runs. A registered service stays connected until the application ends; do not register addresses that come from requests.
@@ -60,19 +63,32 @@ impl Services {
 
     /// Returns a client of the service at `address`, which uses brubeck's protocol.
     ///
-    /// The first registration of an address connects in the background. Later registrations, including concurrent ones, share
-    /// that connection. The Python original calls this method `register_service`.
+    /// ```
+    /// use brubeck::prelude::*;
+    ///
+    /// #[get("/slow")]
+    /// async fn slow(services: Services) -> Result<String, CallError> {
+    ///     let slow = services.register("ipc://run/slow", "my_shared_secret")?;
+    ///     let response = slow.request("/service/slow").argument("text", "hello").await?;
+    ///     Ok(response.body.to_string())
+    /// }
+    /// ```
+    ///
+    /// `address` is `ipc://path/of/socket` or `tcp://host:port`. The first registration of an address connects in the background. Later
+    /// registrations, including concurrent ones, share that connection. For several addresses, other limits or a dialect of the Python
+    /// original, use [`connect`](Services::connect). The Python original calls this method `register_service`.
+    ///
+    /// It is not an error if the service is not running yet: calls wait for the first connection, until one second after the registration, and
+    /// then fail with [`NoWorkers`](CallError::NoWorkers). Calls that are made before a host name has been resolved for the first time wait
+    /// until their deadline.
     ///
     /// # Errors
     ///
-    /// Returns [`Refused`](CallError::Refused) if `address` is not a valid endpoint, or if it is already registered with
-    /// another passphrase or other options. It is not an error if the service is not running yet: calls wait for the first
-    /// connection, until one second after the registration, and then fail with [`NoWorkers`](CallError::NoWorkers). Calls that
-    /// are made before a host name has been resolved for the first time wait until their deadline.
+    /// Returns [`Refused`](CallError::Refused)
     ///
-    /// # Panics
-    ///
-    /// Panics outside of a tokio runtime.
+    /// * if `address` is not a valid endpoint,
+    /// * if it is already registered with another passphrase or other options,
+    /// * outside of a tokio runtime.
     pub fn register(&self, address: &str, passphrase: &str) -> Result<Client, CallError> {
         self.connect(&ServiceAddress::new(address, passphrase))
     }
@@ -80,8 +96,8 @@ impl Services {
     /// Returns a client of a service that needs options: a dialect, several addresses, or limits.
     ///
     /// ```no_run
-    /// use brubeck::prelude::*;
     /// use brubeck::{Dialect, ServiceAddress};
+    /// use brubeck::prelude::*;
     ///
     /// #[get("^/service/async")]
     /// async fn call_async(services: Services, slow: State<ServiceAddress>) -> Result<&'static str, CallError> {
@@ -99,14 +115,9 @@ impl Services {
     ///
     /// # Errors
     ///
-    /// Returns an error as [`register`](Services::register) does. Also returns [`Refused`](CallError::Refused) if the
-    /// options do not fit the dialect, if the dialect would send the passphrase to other machines without
-    /// [`allow_clear_text`](ServiceAddress::allow_clear_text), or if an address that the client has to bind cannot be bound.
-    /// In a dialect, calls wait for a connection until their deadline.
-    ///
-    /// # Panics
-    ///
-    /// Panics outside of a tokio runtime.
+    /// Returns [`Refused`](CallError::Refused) as [`register`](Services::register) does, and if the options do not fit the dialect, if the
+    /// dialect would send the passphrase to other machines without [`allow_clear_text`](ServiceAddress::allow_clear_text), or if an
+    /// address that the client has to bind cannot be bound. In a dialect, calls wait for a connection until their deadline.
     pub fn connect(&self, service: &ServiceAddress) -> Result<Client, CallError> {
         let client = Client::over(self.link(service)?);
         Ok(match &self.caller {
@@ -130,7 +141,8 @@ impl Services {
             };
         }
         // The `Debug` text of the error includes its causes.
-        let link = (self.open)(service).map_err(|error| refused(format!("{error:?}")))?;
+        let link =
+            RuntimeLinks::open(service, self.open.clone()).map_err(|error| refused(format!("{error:?}")))?;
         let known = Registered {
             address: service.clone(),
             link: link.clone(),
@@ -140,14 +152,14 @@ impl Services {
     }
 }
 
-/// The future of a response. The body of the response is JSON text.
-pub type PendingResponse = BoxFuture<'static, Result<ServiceResponse<Bytes>, CallError>>;
+/// The future of a response. The body of the response is JSON text, with bytes beside it.
+pub type PendingResponse = BoxFuture<'static, Result<ServiceResponse<ResponseBody>, CallError>>;
 
 /// The connection between a [`Client`] and its service.
 ///
 /// A link sends requests and returns the futures of their responses. It is not one socket: the link of a service with
-/// several workers has a connection to each. brubeck has implementations for its own protocol and for the dialects of the
-/// Python original. Implement `Link` to replace a service in a test; see [`Client::over`].
+/// several workers has a connection to each. There are implementations for brubeck's own protocol and for the dialects of
+/// the Python original.
 pub trait Link: Send + Sync + 'static {
     /// Sends a request and returns the future of its response.
     ///
@@ -184,9 +196,15 @@ pub trait Link: Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// The default implementation always returns an error.
+    /// Returns an [`Error`](crate::Error) as [`Client::remove_worker`] does. The default implementation always returns an error.
     fn remove_worker(&self, address: &str) -> crate::Result<bool> {
         Err(self.fixed_workers_error(address))
+    }
+
+    /// Returns `true` if the link can send no more calls, because the tokio runtime of its tasks has ended.
+    #[doc(hidden)]
+    fn is_closed(&self) -> bool {
+        false
     }
 
     /// Returns the addresses of the workers. The default implementation returns the address of the service.
@@ -205,13 +223,13 @@ pub trait Link: Send + Sync + 'static {
 }
 
 /// The response handlers of an application. Its clients run them when a response arrives.
-pub trait ResponseHandlers: Send + Sync + 'static {
-    /// Returns `true` if a response handler is listed for `path`.
-    fn handles(&self, path: &str) -> bool;
+pub(crate) trait ResponseHandlers: Send + Sync + 'static {
+    /// Returns `true` if a response handler is listed for a call.
+    fn handles(&self, call: &CallTarget) -> bool;
 
-    /// Runs the response handler whose route matches `response`.
+    /// Runs the response handler of the call that `response` ends: that of its operation, or the one whose route matches its path.
     ///
-    /// Returns `None` if no route matches, or if the handler rejected the response or panicked, which is logged.
+    /// Returns `None` if there is none, or if the handler rejected the response or panicked, which is logged.
     fn respond(self: Arc<Self>, response: Message) -> BoxFuture<'static, Option<Handled>>;
 }
 

@@ -4,8 +4,12 @@ mod resolve;
 
 pub(crate) use resolve::system_resolver;
 
-use super::api::{CallError, Link, Origin, PendingResponse, ServiceAddress, ServiceRequest, ServiceResponse};
+use super::api::{
+    CallError, DeadlineTimer, Link, Origin, PendingResponse, Phase, ResponseBody, ServiceAddress,
+    ServiceRequest, ServiceResponse,
+};
 use super::codec::WireReply;
+use super::codec::limits::MAX_FRAMES;
 use super::convert;
 use super::core::{CallId, CallOptions, Caller, CallerAction, CallerConfig, CallerEvent, IdMap, PeerId};
 use super::driver::{Clock, Driver, TimerTarget, random_seed, run_timer};
@@ -13,15 +17,19 @@ use brubeck_zmtp::{
     ClientEvent, ClientSender, DealerClient, Endpoint, EventReceiver, LINGER, LinkConfig, ShutdownHandle,
     Transport, TransportError,
 };
-use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use resolve::{Resolver, WorkerAddresses};
+use std::future::ready;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, ready};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::task::{Context, Poll};
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
+
+/// The maximum number of workers of a pool, including those that were removed and finish their calls.
+const MAX_CONNECTED_WORKERS: usize = 2 * resolve::MAX_WORKERS;
 
 /// Upper bound of the send queue of one connection, in messages.
 const MAX_QUEUED_MESSAGES: usize = 1 << 20;
@@ -52,10 +60,18 @@ pub(super) struct PoolInner {
     addresses: Mutex<WorkerAddresses>,
     clock: Clock,
     timer_changed: Arc<Notify>,
+    /// Set, under the lock of the state, when the runtime has ended. No call is accepted then, because nothing would end it at its
+    /// deadline.
+    closed: AtomicBool,
     state: Mutex<PoolState>,
 }
 
 struct PoolState {
+    /// The addresses of the service, for errors.
+    address: String,
+    /// The workers are reached over sockets, which do not wait for a paused clock.
+    network: bool,
+    clock: Clock,
     /// Workers may be added and removed on threads outside of the runtime.
     runtime: Handle,
     driver: Driver<Caller>,
@@ -75,6 +91,8 @@ struct CallChannels {
 struct WorkerConnection {
     /// For the log.
     address: String,
+    /// The reason for which the connection was closed, and that was logged. `None` after a session was opened.
+    logged_reason: Option<&'static str>,
     outbound: ClientSender,
     shutdown: ShutdownHandle,
     /// Kept because dropping it closes the connection. `None` until its handler is set.
@@ -95,21 +113,28 @@ impl Pool {
                 .max_in_flight
                 .saturating_mul(2)
                 .clamp(1, MAX_QUEUED_MESSAGES),
+            max_frames: MAX_FRAMES,
             max_message_bytes: config
                 .max_body
                 .saturating_add(MESSAGE_SLACK_BYTES)
                 .max(LinkConfig::default().max_message_bytes),
             ..LinkConfig::default()
         };
+        let address = service.addresses().collect::<Vec<_>>().join(", ");
+        let (network, clock) = (resolver.is_some(), Clock::start());
         let inner = Arc::new(PoolInner {
             transport,
             runtime: Handle::current(),
             link_config,
             resolver,
             addresses: Mutex::default(),
-            clock: Clock::start(),
+            clock,
             timer_changed: Arc::default(),
+            closed: AtomicBool::new(false),
             state: Mutex::new(PoolState {
+                address: address.clone(),
+                network,
+                clock,
                 runtime: Handle::current(),
                 driver: Driver::new(Caller::new(config, random_seed()?)),
                 calls: IdMap::default(),
@@ -118,17 +143,16 @@ impl Pool {
                 next_worker: 0,
             }),
         });
-        let pool = Pool {
-            address: service.addresses().collect::<Vec<_>>().join(", "),
-            inner,
-        };
+        let pool = Pool { address, inner };
         for address in service.addresses() {
             pool.inner.add_address(address)?;
         }
-        tokio::spawn(run_timer(
-            Arc::downgrade(&pool.inner),
-            pool.inner.timer_changed.clone(),
-        ));
+        let close_with_runtime = CloseOnDrop(Arc::downgrade(&pool.inner));
+        let timer = run_timer(Arc::downgrade(&pool.inner), pool.inner.timer_changed.clone());
+        tokio::spawn(async move {
+            let _close_with_runtime = close_with_runtime;
+            timer.await;
+        });
         Ok(pool)
     }
 
@@ -138,9 +162,10 @@ impl Pool {
         request: ServiceRequest,
         deadline: Instant,
         accepted: Option<oneshot::Sender<()>>,
-    ) -> PoolCall {
+    ) -> Result<PoolCall, CallError> {
         let (result_sender, result) = oneshot::channel();
-        let request = convert::to_call_request(request, accepted.is_some());
+        let timer = DeadlineTimer::new(deadline);
+        let request = convert::to_call_request(request, accepted.is_some())?;
         let deadline = self.inner.clock.moment(deadline);
         let options = CallOptions {
             wait_for_ready: self.inner.addresses().has_unresolved(),
@@ -152,23 +177,27 @@ impl Pool {
             accepted,
             result: result_sender,
         };
-        state.calls.insert(call, pending);
-        let event = CallerEvent::Call {
-            call,
-            request: request.into(),
-            deadline,
-            options,
-        };
-        self.inner.step(&mut state, event);
+        // Otherwise `pending` is dropped, and the call ends with `ShuttingDown`.
+        if !self.inner.is_closed() {
+            state.calls.insert(call, pending);
+            let event = CallerEvent::Call {
+                call,
+                request: request.into(),
+                deadline,
+                options,
+            };
+            self.inner.step(&mut state, event);
+        }
         drop(state);
-        PoolCall {
+        Ok(PoolCall {
             result,
+            timer,
             cancel_on_drop: CancelOnDrop {
                 call,
                 pool: self.inner.clone(),
                 ended: false,
             },
-        }
+        })
     }
 }
 
@@ -176,6 +205,7 @@ impl CallerConfig {
     fn for_service(service: &ServiceAddress) -> CallerConfig {
         let mut config = CallerConfig {
             passphrase: service.passphrase().clone(),
+            max_peers: MAX_CONNECTED_WORKERS,
             ..CallerConfig::default()
         };
         if let Some(bytes) = service.body_limit {
@@ -193,15 +223,29 @@ impl CallerConfig {
 /// The future of a call. Dropping it cancels the call.
 struct PoolCall {
     result: oneshot::Receiver<Result<WireReply, CallError>>,
+    /// Used if the future is not polled in the runtime of the pool. That runtime may not be running, as one with a single thread
+    /// between two `block_on`, and then nothing else ends the call.
+    timer: DeadlineTimer,
     cancel_on_drop: CancelOnDrop,
 }
 
 impl Future for PoolCall {
-    type Output = Result<ServiceResponse<Bytes>, CallError>;
+    type Output = Result<ServiceResponse<ResponseBody>, CallError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let result = ready!(Pin::new(&mut self.result).poll(cx));
-        self.cancel_on_drop.ended = true;
+        let call = &mut *self;
+        let mut result = Pin::new(&mut call.result).poll(cx);
+        let pool = &call.cancel_on_drop.pool;
+        if result.is_pending() && !pool.is_current() && call.timer.poll(cx).is_ready() {
+            pool.handle_event(CallerEvent::Wake);
+            result = Pin::new(&mut call.result).poll(cx);
+            if result.is_pending() {
+                let phase = Phase::Running;
+                return Poll::Ready(Err(CallError::Deadline { phase }));
+            }
+        }
+        let result = std::task::ready!(result);
+        call.cancel_on_drop.ended = true;
         Poll::Ready(
             result
                 .unwrap_or(Err(CallError::ShuttingDown))
@@ -232,7 +276,10 @@ impl Drop for CancelOnDrop {
 
 impl Link for Pool {
     fn call(&self, request: ServiceRequest, _: Option<Origin>, deadline: Instant) -> PendingResponse {
-        Box::pin(self.start_call(request, deadline, None))
+        match self.start_call(request, deadline, None) {
+            Ok(call) => Box::pin(call),
+            Err(error) => Box::pin(ready(Err(error))),
+        }
     }
 
     fn post(
@@ -244,13 +291,13 @@ impl Link for Pool {
         let (notify_accepted, accepted) = oneshot::channel();
         let call = self.start_call(request, deadline, Some(notify_accepted));
         Box::pin(async move {
-            let mut call = Box::pin(call);
+            let mut call = Box::pin(call?);
             tokio::select! {
                 biased;
                 Ok(()) = accepted => Ok(call as PendingResponse),
                 // The call ended without being accepted. A response counts as accepted.
                 result = &mut call => {
-                    result.map(|response| Box::pin(std::future::ready(Ok(response))) as PendingResponse)
+                    result.map(|response| Box::pin(ready(Ok(response))) as PendingResponse)
                 }
             }
         })
@@ -258,6 +305,10 @@ impl Link for Pool {
 
     fn address(&self) -> &str {
         &self.address
+    }
+
+    fn is_closed(&self) -> bool {
+        self.inner.is_closed()
     }
 
     fn add_worker(&self, address: &str) -> crate::Result<()> {
@@ -288,7 +339,8 @@ fn to_caller_event(peer: PeerId, address: &str, event: ClientEvent) -> CallerEve
             generation: link,
             reason,
         } => {
-            tracing::warn!(address, link, reason, "connection to worker lost, reconnecting");
+            // The link has logged it as a warning, unless the pool has closed the connection itself.
+            tracing::debug!(address, link, reason, "connection to worker lost, reconnecting");
             CallerEvent::LinkDown { peer, link }
         }
     }
@@ -298,6 +350,13 @@ impl PoolInner {
     /// Adds a worker and connects to it in the background. May be called outside of the runtime.
     pub(super) fn connect_worker(self: &Arc<Self>, endpoint: Endpoint) -> Result<PeerId, TransportError> {
         let address = endpoint.to_string();
+        if self.lock().workers.len() >= MAX_CONNECTED_WORKERS {
+            let reason = format!(
+                "{MAX_CONNECTED_WORKERS} workers are connected, including those that were removed and finish their calls; \
+                 wait until these have ended"
+            );
+            return Err(TransportError::Io(std::io::Error::other(reason)));
+        }
         let _guard = self.runtime.enter();
         let DealerClient {
             mut inbound,
@@ -311,6 +370,7 @@ impl PoolInner {
             state.next_worker += 1;
             let worker = WorkerConnection {
                 address: address.clone(),
+                logged_reason: None,
                 outbound,
                 shutdown,
                 inbound: None,
@@ -338,6 +398,15 @@ impl PoolInner {
         self.handle_event(CallerEvent::RemovePeer { peer });
     }
 
+    /// Returns `true` if the calling thread runs the runtime of this pool.
+    fn is_current(&self) -> bool {
+        Handle::try_current().is_ok_and(|current| current.id() == self.runtime.id())
+    }
+
+    fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+
     fn lock(&self) -> MutexGuard<'_, PoolState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -360,6 +429,27 @@ impl PoolInner {
 }
 
 impl PoolState {
+    /// Adds the address of the service to an error, and a paused clock as its cause.
+    fn locate(&self, error: CallError) -> CallError {
+        let address = &self.address;
+        match error {
+            CallError::NoWorkers(_) if self.network && self.clock.has_jumped() => CallError::NoWorkers(
+                format!(
+                    "{address}: tokio's clock is paused, so the time to connect passed before the socket was connected; use a \
+                     `TestSite`, or remove `start_paused` and `tokio::time::pause`"
+                )
+                .into(),
+            ),
+            CallError::NoWorkers(reason) => {
+                let mut errors = self.workers.values().filter_map(|worker| worker.outbound.last_error());
+                let cause = errors.next().map(|error| format!(" ({error})")).unwrap_or_default();
+                CallError::NoWorkers(format!("{address}: {reason}{cause}").into())
+            }
+            CallError::TooLarge(reason) => CallError::TooLarge(format!("{address}: {reason}").into()),
+            other => other,
+        }
+    }
+
     fn execute(&mut self, action: CallerAction) {
         match action {
             CallerAction::Send {
@@ -389,19 +479,32 @@ impl PoolState {
             }
             CallerAction::Finish { call, outcome } => {
                 if let Some(pending) = self.calls.remove(&call) {
+                    let outcome = outcome.map_err(|error| self.locate(error));
                     // Fails if the future of the call is being dropped on another thread.
                     let _ = pending.result.send(outcome);
                 }
             }
             CallerAction::DropLink { peer, link, reason } => {
-                if let Some(worker) = self.workers.get(&peer) {
-                    tracing::warn!(
-                        worker.address,
-                        link,
-                        reason,
-                        "closing connection to worker, reconnecting"
-                    );
+                if let Some(worker) = self.workers.get_mut(&peer) {
+                    // A wrong passphrase would be logged with every attempt.
+                    if worker.logged_reason.replace(reason) == Some(reason) {
+                        tracing::debug!(worker.address, link, reason, "closing connection to worker again");
+                    } else {
+                        tracing::warn!(
+                            worker.address,
+                            link,
+                            reason,
+                            "closing connection to worker, reconnecting until it is usable"
+                        );
+                    }
                     worker.outbound.disconnect(link);
+                }
+            }
+            CallerAction::SessionOpened { peer } => {
+                if let Some(worker) = self.workers.get_mut(&peer)
+                    && worker.logged_reason.take().is_some()
+                {
+                    tracing::info!(worker.address, "connection to worker is usable again");
                 }
             }
             CallerAction::PeerRemoved { peer } => {
@@ -425,6 +528,22 @@ impl TimerTarget for PoolInner {
 
     fn wake(self: &Arc<Self>) {
         self.handle_event(CallerEvent::Wake);
+    }
+}
+
+/// Closes a pool when the runtime drops its timer task.
+struct CloseOnDrop(Weak<PoolInner>);
+
+impl Drop for CloseOnDrop {
+    fn drop(&mut self) {
+        let Some(pool) = self.0.upgrade() else { return };
+        let mut state = pool.lock();
+        pool.closed.store(true, Ordering::Release);
+        let calls = std::mem::take(&mut state.calls);
+        let workers = std::mem::take(&mut state.workers);
+        // Dropped without the lock: the calls end with `ShuttingDown`, which wakes their callers, and the connections are closed.
+        drop(state);
+        drop((calls, workers));
     }
 }
 

@@ -15,8 +15,8 @@ use tokio::task::AbortHandle;
 /// The time between two resolutions of a host name.
 const RESOLVE_INTERVAL: Duration = Duration::from_secs(5);
 
-/// The maximum number of workers of a pool, which is also the limit of its state machine.
-const MAX_WORKERS: usize = 256;
+/// The maximum number of workers of a pool.
+pub(super) const MAX_WORKERS: usize = 256;
 
 /// Resolves host names to IP addresses.
 #[derive(Clone)]

@@ -1,10 +1,11 @@
 //! The messages of the handshake, and the keys that are derived from them.
 
+use super::ByteStr;
+use super::field::{self, Fields, number};
 use super::limits::MAX_NAME;
-use super::{ByteStr, field};
-use crate::codec::{Cursor, EncodeError, ParseError};
+use crate::codec::{EncodeError, ParseError};
 use crate::secret::Secret;
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use std::fmt;
@@ -21,18 +22,19 @@ pub struct Hello {
 }
 
 impl Hello {
-    pub(super) fn read(cursor: &mut Cursor<'_>) -> Result<Self, ParseError> {
+    pub(super) fn from_fields(fields: &Fields) -> Result<Self, ParseError> {
+        fields.require(&[number::version, number::nonce], "a version and a nonce")?;
         Ok(Self {
-            version: field::u8(cursor)?,
-            features: field::u32(cursor)?,
-            nonce: field::bytes32(cursor)?,
+            version: fields.version,
+            features: fields.features,
+            nonce: fields.nonce,
         })
     }
 
     pub(super) fn write(&self, out: &mut BytesMut) {
-        out.put_u8(self.version);
-        out.put_u32(self.features);
-        out.put_slice(&self.nonce);
+        field::put_number(out, number::version, self.version);
+        field::put_number_unless_zero(out, number::features, self.features);
+        field::put_bytes(out, number::nonce, &self.nonce);
     }
 }
 
@@ -41,25 +43,29 @@ impl Hello {
 pub struct Proof {
     /// The interval between two pings, in milliseconds. The worker clamps it to the range from 10 ms to 60 s.
     pub heartbeat_ms: u32,
-    /// The largest body that the caller accepts, in bytes. The worker sends an error instead of a larger reply.
-    pub max_body: u32,
+    /// The largest body that the caller accepts, with its parts, in bytes. The worker sends an error instead of a larger reply.
+    pub max_body: u64,
     /// The name of the sender, for diagnostics. At most 64 bytes.
     pub name: ByteStr,
 }
 
 impl Proof {
-    pub(super) fn read(cursor: &mut Cursor<'_>) -> Result<Self, ParseError> {
+    pub(super) fn from_fields(fields: &Fields) -> Result<Self, ParseError> {
+        fields.require(
+            &[number::heartbeat_interval, number::max_body],
+            "a heartbeat interval and the largest body",
+        )?;
         Ok(Self {
-            heartbeat_ms: field::u32(cursor)?,
-            max_body: field::u32(cursor)?,
-            name: name(cursor)?,
+            heartbeat_ms: fields.heartbeat_interval,
+            max_body: fields.max_body,
+            name: fields.name.clone(),
         })
     }
 
     pub(super) fn write(&self, out: &mut BytesMut) {
-        out.put_u32(self.heartbeat_ms);
-        out.put_u32(self.max_body);
-        field::put_short_text(out, &self.name);
+        field::put_number(out, number::heartbeat_interval, self.heartbeat_ms);
+        field::put_number(out, number::max_body, self.max_body);
+        field::put_text(out, number::name, &self.name);
     }
 
     pub(super) fn validate(&self) -> Result<(), EncodeError> {
@@ -72,25 +78,26 @@ impl Proof {
 pub struct Welcome {
     /// The highest request id that the caller may send.
     pub limit: u64,
-    /// The largest body that the worker accepts, in bytes. It refuses larger requests with `TooLarge`.
-    pub max_body: u32,
+    /// The largest body that the worker accepts, with its parts, in bytes. It refuses larger requests with `TooLarge`.
+    pub max_body: u64,
     /// The name of the sender, for diagnostics. At most 64 bytes.
     pub name: ByteStr,
 }
 
 impl Welcome {
-    pub(super) fn read(cursor: &mut Cursor<'_>) -> Result<Self, ParseError> {
+    pub(super) fn from_fields(fields: &Fields) -> Result<Self, ParseError> {
+        fields.require(&[number::limit, number::max_body], "a limit and the largest body")?;
         Ok(Self {
-            limit: field::u64(cursor)?,
-            max_body: field::u32(cursor)?,
-            name: name(cursor)?,
+            limit: fields.limit,
+            max_body: fields.max_body,
+            name: fields.name.clone(),
         })
     }
 
     pub(super) fn write(&self, out: &mut BytesMut) {
-        out.put_u64(self.limit);
-        out.put_u32(self.max_body);
-        field::put_short_text(out, &self.name);
+        field::put_number(out, number::limit, self.limit);
+        field::put_number(out, number::max_body, self.max_body);
+        field::put_text(out, number::name, &self.name);
     }
 
     pub(super) fn validate(&self) -> Result<(), EncodeError> {
@@ -113,29 +120,44 @@ pub enum Denial {
 }
 
 impl Denial {
-    pub(super) fn read(cursor: &mut Cursor<'_>) -> Result<Self, ParseError> {
-        let at = cursor.position();
-        match field::u8(cursor)? {
+    /// Returns what is wrong and how to mend it, for the errors and the log of the caller.
+    #[must_use]
+    pub const fn advice(self) -> &'static str {
+        match self {
+            Self::Passphrase => {
+                "the service has a different passphrase; configure the same one on both sides"
+            }
+            Self::Version => {
+                "the service does not support this version of brubeck's protocol; use the same release of brubeck on both sides"
+            }
+            Self::Full => {
+                "the service has reached its limit of callers; raise `Service::max_connections`, or add a worker"
+            }
+        }
+    }
+
+    pub(super) fn from_fields(fields: &Fields) -> Result<Self, ParseError> {
+        match fields.reason {
             1 => Ok(Self::Passphrase),
             2 => Ok(Self::Version),
             3 => Ok(Self::Full),
             _ => Err(ParseError::Expected {
-                at,
+                at: 0,
                 what: "a reason from 1 to 3",
             }),
         }
     }
-}
 
-fn name(cursor: &mut Cursor<'_>) -> Result<ByteStr, ParseError> {
-    field::short_text(cursor, MAX_NAME, "a name of at most 64 bytes in UTF-8")
+    pub(super) fn write(self, out: &mut BytesMut) {
+        field::put_number(out, number::reason, self as u8);
+    }
 }
 
 /// The length of an authentication code, in bytes.
 pub const MAC_LENGTH: usize = 32;
 
 /// The prefix of the data from which session keys are derived. It binds the keys to this protocol and version.
-const LABEL: &[u8] = b"brubeck v2";
+const LABEL: &[u8] = b"brubeck v3";
 
 /// A key for HMAC-SHA256. `Debug` does not show it.
 #[derive(Clone)]

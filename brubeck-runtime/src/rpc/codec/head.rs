@@ -1,6 +1,5 @@
-//! The first 36 bytes of a head frame: the kind of the message, and the fields that all kinds share.
+//! The first 30 bytes of a head frame: the kind of the message, and its position in its session.
 
-use super::field;
 use super::limits::MAX_HEAD;
 use crate::codec::{Cursor, ParseError};
 use bytes::{BufMut, BytesMut};
@@ -10,7 +9,7 @@ use bytes::{BufMut, BytesMut};
 pub const MAGIC: [u8; 4] = *b"\xb2brb";
 
 /// The version of the protocol that this module implements.
-pub const VERSION: u8 = 2;
+pub const VERSION: u8 = 3;
 
 /// The kind of a message.
 #[repr(u8)]
@@ -22,28 +21,26 @@ pub enum MessageKind {
     Proof = 3,
     Welcome = 4,
     Request = 5,
-    Started = 6,
-    Reply = 7,
-    Error = 8,
-    Cancel = 9,
-    Credit = 10,
-    Ping = 11,
-    Pong = 12,
-    Draining = 13,
-    Bye = 14,
-    Denied = 15,
+    Accepted = 6,
+    Response = 7,
+    Cancel = 8,
+    Credit = 9,
+    Ping = 10,
+    Pong = 11,
+    Draining = 12,
+    Bye = 13,
+    Denied = 14,
 }
 
 impl MessageKind {
-    const ALL: [Self; 15] = [
+    const ALL: [Self; 14] = [
         Self::Hello,
         Self::Challenge,
         Self::Proof,
         Self::Welcome,
         Self::Request,
-        Self::Started,
-        Self::Reply,
-        Self::Error,
+        Self::Accepted,
+        Self::Response,
         Self::Cancel,
         Self::Credit,
         Self::Ping,
@@ -54,7 +51,8 @@ impl MessageKind {
     ];
 
     fn from_byte(byte: u8) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| *kind as u8 == byte)
+        let index = usize::from(byte).checked_sub(1)?;
+        Self::ALL.get(index).copied()
     }
 
     /// Returns whether messages of this kind end with an authentication code. The others are sent before a session is open.
@@ -66,32 +64,28 @@ impl MessageKind {
     /// Returns whether messages of this kind may have a body.
     #[must_use]
     pub const fn has_body(self) -> bool {
-        matches!(self, Self::Request | Self::Reply)
+        matches!(self, Self::Request | Self::Response)
     }
 }
 
-/// The fields that all kinds of messages share.
+/// The start of each message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MessageHead {
     /// The version of the protocol.
     pub version: u8,
     /// The kind of the message.
     pub kind: MessageKind,
-    /// The flags of a request. Other kinds are sent with 0, and receivers ignore their flags.
-    pub flags: u16,
     /// The id of the session, chosen by the worker; 0 in `hello` and `denied`.
     pub session: u64,
     /// The number of the message in its direction of the session, from 1; 0 in messages without an authentication code.
     pub counter: u64,
     /// The highest counter received from the other side; 0 in messages without an authentication code.
     pub ack: u64,
-    /// The length of the body, in bytes.
-    pub body_len: u32,
 }
 
 impl MessageHead {
-    /// The encoded length of these fields, in bytes.
-    pub(super) const LENGTH: usize = 36;
+    /// The encoded length, in bytes.
+    pub(super) const LENGTH: usize = 30;
 
     pub(super) fn read(cursor: &mut Cursor<'_>) -> Result<Self, ParseError> {
         if cursor.remaining() > MAX_HEAD {
@@ -103,25 +97,24 @@ impl MessageHead {
         for byte in MAGIC {
             cursor.expect(byte, "the magic bytes `b2 62 72 62`")?;
         }
-        let version = field::u8(cursor)?;
+        let [version] = bytes(cursor)?;
         if version != VERSION {
             return Err(ParseError::Expected {
                 at: 4,
-                what: "version 2",
+                what: "version 3",
             });
         }
-        let kind = MessageKind::from_byte(field::u8(cursor)?).ok_or(ParseError::Expected {
+        let [kind] = bytes(cursor)?;
+        let kind = MessageKind::from_byte(kind).ok_or(ParseError::Expected {
             at: 5,
             what: "a kind of message",
         })?;
         Ok(Self {
             version,
             kind,
-            flags: field::u16(cursor)?,
-            session: field::u64(cursor)?,
-            counter: field::u64(cursor)?,
-            ack: field::u64(cursor)?,
-            body_len: field::u32(cursor)?,
+            session: u64::from_be_bytes(bytes(cursor)?),
+            counter: u64::from_be_bytes(bytes(cursor)?),
+            ack: u64::from_be_bytes(bytes(cursor)?),
         })
     }
 
@@ -129,10 +122,17 @@ impl MessageHead {
         out.put_slice(&MAGIC);
         out.put_u8(self.version);
         out.put_u8(self.kind as u8);
-        out.put_u16(self.flags);
         out.put_u64(self.session);
         out.put_u64(self.counter);
         out.put_u64(self.ack);
-        out.put_u32(self.body_len);
     }
+}
+
+fn bytes<const N: usize>(cursor: &mut Cursor<'_>) -> Result<[u8; N], ParseError> {
+    let field = cursor.split_to(N)?;
+    field.rest().try_into().map_err(|_| ParseError::Truncated {
+        at: field.position(),
+        needed: N as u64,
+        left: field.remaining(),
+    })
 }

@@ -1,11 +1,15 @@
 //! The messages of brubeck's protocol, and the requests and replies that they carry.
 
+use super::ByteStr;
+use super::field::{self, Fields, number};
 use super::handshake::{Denial, Hello, Proof, Welcome};
 use super::head::{MessageHead, MessageKind};
-use super::limits::{MAX_MESSAGE, MAX_METHOD, MAX_PATH, MAX_TRACEPARENT, MAX_TRACESTATE};
-use super::{ByteStr, field};
-use crate::codec::{Cursor, EncodeError, ParseError};
-use bytes::{BufMut, Bytes, BytesMut};
+use super::limits::{
+    MAX_MESSAGE, MAX_METHOD, MAX_OPERATION, MAX_PARTS, MAX_PATH, MAX_TRACEPARENT, MAX_TRACESTATE,
+};
+use crate::codec::{EncodeError, ParseError};
+use crate::outcome::Outcome;
+use bytes::{Bytes, BytesMut};
 use std::sync::Arc;
 
 /// A message.
@@ -25,20 +29,20 @@ pub enum WireMessage {
     /// From the caller: starts a handler.
     Request(WireRequest),
     /// From the worker: confirms that it accepted a request with the flag `nowait`. The handler may still be queued.
-    Started {
+    Accepted {
         /// The id of the request.
         request_id: u64,
         /// The new limit.
         limit: u64,
     },
-    /// From the worker: ends a request. Each request ends with exactly one reply or one [`Error`](Self::Error), unless its
-    /// session ends first.
+    /// From the worker: ends a request with what the application has responded. Each request ends with exactly one reply or one
+    /// [`Error`](Self::Error), unless its session ends first. Both are sent as a `response`, and differ in its outcome.
     Reply {
         /// The id of the request.
         request_id: u64,
         /// The new limit.
         limit: u64,
-        /// The reply of the handler.
+        /// The reply of the application.
         reply: WireReply,
     },
     /// From the worker: ends a request without a reply.
@@ -96,9 +100,8 @@ impl WireMessage {
             Self::Proof(_) => MessageKind::Proof,
             Self::Welcome(_) => MessageKind::Welcome,
             Self::Request(_) => MessageKind::Request,
-            Self::Started { .. } => MessageKind::Started,
-            Self::Reply { .. } => MessageKind::Reply,
-            Self::Error { .. } => MessageKind::Error,
+            Self::Accepted { .. } => MessageKind::Accepted,
+            Self::Reply { .. } | Self::Error { .. } => MessageKind::Response,
             Self::Cancel { .. } => MessageKind::Cancel,
             Self::Credit { .. } => MessageKind::Credit,
             Self::Ping { .. } => MessageKind::Ping,
@@ -109,63 +112,94 @@ impl WireMessage {
         }
     }
 
-    /// Returns the body, which is empty for kinds without one.
+    /// Returns the body and its parts, which are empty for kinds without them.
     #[must_use]
-    pub fn body(&self) -> Bytes {
+    pub fn body_and_parts(&self) -> (&Bytes, &[Bytes]) {
+        static EMPTY: Bytes = Bytes::new();
         match self {
-            Self::Request(request) => request.call.body.clone(),
-            Self::Reply { reply, .. } => reply.body.clone(),
-            _ => Bytes::new(),
+            Self::Request(request) => (&request.call.body, &request.call.parts),
+            Self::Reply { reply, .. } => (&reply.body, &reply.parts),
+            _ => (&EMPTY, &[]),
         }
     }
 
-    pub(super) fn flags(&self) -> u16 {
-        match self {
-            Self::Request(request) => request.flags(),
-            _ => 0,
-        }
-    }
-
-    pub(super) fn read(head: &MessageHead, cursor: &mut Cursor<'_>, body: Bytes) -> Result<Self, ParseError> {
+    pub(super) fn from_fields(
+        head: &MessageHead,
+        fields: &mut Fields,
+        frames: &[Bytes],
+    ) -> Result<Self, ParseError> {
+        let require = |numbers: &[u8], what| fields.require(numbers, what);
         Ok(match head.kind {
-            MessageKind::Hello => Self::Hello(Hello::read(cursor)?),
-            MessageKind::Challenge => Self::Challenge(Hello::read(cursor)?),
-            MessageKind::Proof => Self::Proof(Proof::read(cursor)?),
-            MessageKind::Welcome => Self::Welcome(Welcome::read(cursor)?),
-            MessageKind::Request => Self::Request(WireRequest::read(cursor, head.flags, body)?),
-            MessageKind::Started => Self::Started {
-                request_id: field::u64(cursor)?,
-                limit: field::u64(cursor)?,
-            },
-            MessageKind::Reply => Self::Reply {
-                request_id: field::u64(cursor)?,
-                limit: field::u64(cursor)?,
-                reply: WireReply::read(cursor, body)?,
-            },
-            MessageKind::Error => Self::Error {
-                request_id: field::u64(cursor)?,
-                limit: field::u64(cursor)?,
-                error: ErrorReply::read(cursor)?,
-            },
-            MessageKind::Cancel => Self::Cancel {
-                request_id: field::u64(cursor)?,
-            },
-            MessageKind::Credit => Self::Credit {
-                limit: field::u64(cursor)?,
-            },
-            MessageKind::Ping => Self::Ping {
-                stamp: field::u64(cursor)?,
-                last_request_id: field::u64(cursor)?,
-            },
-            MessageKind::Pong => Self::Pong {
-                stamp: field::u64(cursor)?,
-                limit: field::u64(cursor)?,
-            },
+            MessageKind::Hello => Self::Hello(Hello::from_fields(fields)?),
+            MessageKind::Challenge => Self::Challenge(Hello::from_fields(fields)?),
+            MessageKind::Proof => Self::Proof(Proof::from_fields(fields)?),
+            MessageKind::Welcome => Self::Welcome(Welcome::from_fields(fields)?),
+            MessageKind::Request => {
+                require(
+                    &[number::request_id, number::timeout],
+                    "a request id and a timeout",
+                )?;
+                Self::Request(WireRequest::from_fields(fields, frames)?)
+            }
+            MessageKind::Accepted => {
+                require(&[number::request_id, number::limit], "a request id and a limit")?;
+                Self::Accepted {
+                    request_id: fields.request_id,
+                    limit: fields.limit,
+                }
+            }
+            MessageKind::Response => {
+                let numbers = [number::request_id, number::limit, number::outcome];
+                require(&numbers, "a request id, a limit and an outcome")?;
+                let (request_id, limit) = (fields.request_id, fields.limit);
+                match outcome_of(fields.outcome) {
+                    Some(outcome) => {
+                        require(&[number::status], "a status, which this outcome has")?;
+                        Self::Reply {
+                            request_id,
+                            limit,
+                            reply: WireReply::from_fields(outcome, fields, frames)?,
+                        }
+                    }
+                    None => Self::Error {
+                        request_id,
+                        limit,
+                        error: ErrorReply::from_fields(fields)?,
+                    },
+                }
+            }
+            MessageKind::Cancel => {
+                require(&[number::request_id], "a request id")?;
+                Self::Cancel {
+                    request_id: fields.request_id,
+                }
+            }
+            MessageKind::Credit => {
+                require(&[number::limit], "a limit")?;
+                Self::Credit { limit: fields.limit }
+            }
+            MessageKind::Ping => {
+                require(
+                    &[number::stamp, number::last_request_id],
+                    "a stamp and the last request id",
+                )?;
+                Self::Ping {
+                    stamp: fields.stamp,
+                    last_request_id: fields.last_request_id,
+                }
+            }
+            MessageKind::Pong => {
+                require(&[number::stamp, number::limit], "a stamp and a limit")?;
+                Self::Pong {
+                    stamp: fields.stamp,
+                    limit: fields.limit,
+                }
+            }
             MessageKind::Draining => Self::Draining,
             MessageKind::Bye => Self::Bye {
-                last_request_id: field::u64(cursor)?,
+                last_request_id: fields.last_request_id,
             },
-            MessageKind::Denied => Self::Denied(Denial::read(cursor)?),
+            MessageKind::Denied => Self::Denied(Denial::from_fields(fields)?),
         })
     }
 
@@ -175,17 +209,13 @@ impl WireMessage {
             Self::Proof(proof) => proof.write(out),
             Self::Welcome(welcome) => welcome.write(out),
             Self::Request(request) => request.write(out),
-            Self::Started { request_id, limit } => {
-                out.put_u64(*request_id);
-                out.put_u64(*limit);
-            }
+            Self::Accepted { request_id, limit } => write_ids(out, *request_id, *limit),
             Self::Reply {
                 request_id,
                 limit,
                 reply,
             } => {
-                out.put_u64(*request_id);
-                out.put_u64(*limit);
+                write_ids(out, *request_id, *limit);
                 reply.write(out);
             }
             Self::Error {
@@ -193,36 +223,36 @@ impl WireMessage {
                 limit,
                 error,
             } => {
-                out.put_u64(*request_id);
-                out.put_u64(*limit);
+                write_ids(out, *request_id, *limit);
                 error.write(out);
             }
-            Self::Cancel { request_id } => out.put_u64(*request_id),
-            Self::Credit { limit } => out.put_u64(*limit),
+            Self::Cancel { request_id } => field::put_number(out, number::request_id, *request_id),
+            Self::Credit { limit } => field::put_number(out, number::limit, *limit),
             Self::Ping {
                 stamp,
                 last_request_id,
             } => {
-                out.put_u64(*stamp);
-                out.put_u64(*last_request_id);
+                field::put_number(out, number::stamp, *stamp);
+                field::put_number(out, number::last_request_id, *last_request_id);
             }
             Self::Pong { stamp, limit } => {
-                out.put_u64(*stamp);
-                out.put_u64(*limit);
+                field::put_number(out, number::stamp, *stamp);
+                field::put_number(out, number::limit, *limit);
             }
             Self::Draining => {}
-            Self::Bye { last_request_id } => out.put_u64(*last_request_id),
-            Self::Denied(denial) => out.put_u8(*denial as u8),
+            Self::Bye { last_request_id } => {
+                field::put_number(out, number::last_request_id, *last_request_id);
+            }
+            Self::Denied(denial) => denial.write(out),
         }
     }
 
-    /// Returns the number of bytes that the fields take. The number is exact for requests, replies and errors, and an upper bound for
-    /// all other kinds. A buffer of this size is therefore never reallocated.
+    /// Returns an upper bound of the number of bytes that the fields take. A buffer of this size is never reallocated.
     pub(super) fn encoded_len(&self) -> usize {
         match self {
             Self::Request(request) => request.encoded_len(),
-            Self::Reply { reply, .. } => 16 + reply.encoded_len(),
-            Self::Error { error, .. } => 23 + error.message.len(),
+            Self::Reply { reply, .. } => reply.encoded_len(),
+            Self::Error { error, .. } => field::encoded_len(5, &[&error.message], &[], 0),
             _ => 128,
         }
     }
@@ -245,10 +275,57 @@ const IDEMPOTENT: u16 = 1;
 const NOWAIT: u16 = 2;
 const MORE_WAITING: u16 = 4;
 
+fn write_ids(out: &mut BytesMut, request_id: u64, limit: u64) {
+    field::put_number(out, number::request_id, request_id);
+    field::put_number(out, number::limit, limit);
+}
+
+/// Splits the frames after the head into the body and its parts, and checks their lengths.
+fn split_frames(fields: &Fields, frames: &[Bytes]) -> Result<(Bytes, Vec<Bytes>), ParseError> {
+    let announced = fields.lengths.chunks_exact(4);
+    let lengths = frames
+        .iter()
+        .map(|frame| u32::try_from(frame.len()).unwrap_or(u32::MAX));
+    if !announced.eq(lengths.map(u32::to_be_bytes)) {
+        return Err(ParseError::Frames {
+            found: 1 + frames.len(),
+            what: "a head, and frames with the lengths that it announces",
+        });
+    }
+    // JSON is the only encoding so far.
+    if fields.codec != 0 {
+        return Err(ParseError::Expected {
+            at: 0,
+            what: "a body in JSON, which is codec 0",
+        });
+    }
+    match frames.split_first() {
+        Some((body, parts)) => Ok((body.clone(), parts.to_vec())),
+        None => Ok((Bytes::new(), Vec::new())),
+    }
+}
+
+/// Returns an error if there are more parts than the receiver accepts.
+fn check_parts(parts: &[Bytes]) -> Result<(), EncodeError> {
+    if parts.len() > MAX_PARTS {
+        return Err(EncodeError::new(
+            "parts",
+            "there are more than 64; join some of them, or send them in several calls",
+        ));
+    }
+    Ok(())
+}
+
+fn total_len(body: &Bytes, parts: &[Bytes]) -> usize {
+    parts
+        .iter()
+        .fold(body.len(), |sum, part| sum.saturating_add(part.len()))
+}
+
 /// The request of a call: the part that is the same for each attempt to send it.
 ///
 /// ```
-/// use brubeck_runtime::wire::v2::CallRequest;
+/// use brubeck_runtime::wire::v3::CallRequest;
 ///
 /// let call = CallRequest { idempotent: true, ..CallRequest::new("request", "/service/slow") };
 /// assert_eq!(call.path, "/service/slow");
@@ -260,19 +337,25 @@ pub struct CallRequest {
     pub method: ByteStr,
     /// The path. At most 8 KiB.
     pub path: ByteStr,
+    /// The name of the operation of a contract, or empty. At most 256 bytes.
+    pub operation: ByteStr,
+    /// A digest of the operation, or 0 if it is not known.
+    pub contract: u64,
     /// The W3C `traceparent` of the span that makes the call, or empty. At most 64 bytes.
     pub traceparent: ByteStr,
     /// The W3C `tracestate`, or empty. At most 512 bytes.
     pub tracestate: ByteStr,
     /// The names and values of the headers. At most 100 headers, and 16 KiB together.
     pub headers: Vec<(ByteStr, ByteStr)>,
-    /// The body. The caller and the worker both limit its length, by default to 8 MiB.
+    /// The body. The caller and the worker both limit its length together with that of the parts, by default to 8 MiB.
     pub body: Bytes,
+    /// The bytes to which the body refers. At most 64.
+    pub parts: Vec<Bytes>,
     /// The number of calls that led to this one. At most 16.
     pub hops: u8,
     /// Allows retries after the call may have run.
     pub idempotent: bool,
-    /// Makes the worker confirm with [`WireMessage::Started`] that it accepted the request.
+    /// Makes the worker confirm with [`WireMessage::Accepted`] that it accepted the request.
     pub nowait: bool,
 }
 
@@ -294,9 +377,17 @@ impl CallRequest {
     pub fn validate(&self) -> Result<(), EncodeError> {
         field::check_length(&self.method, MAX_METHOD, "method")?;
         field::check_length(&self.path, MAX_PATH, "path")?;
+        field::check_length(&self.operation, MAX_OPERATION, "operation")?;
         field::check_length(&self.traceparent, MAX_TRACEPARENT, "traceparent")?;
         field::check_length(&self.tracestate, MAX_TRACESTATE, "tracestate")?;
-        field::check_headers(&self.headers)
+        field::check_headers(&self.headers)?;
+        check_parts(&self.parts)
+    }
+
+    /// Returns the length of the body and its parts together, in bytes.
+    #[must_use]
+    pub fn body_len(&self) -> usize {
+        total_len(&self.body, &self.parts)
     }
 
     /// Returns the approximate size in memory, in bytes.
@@ -307,7 +398,8 @@ impl CallRequest {
             .iter()
             .map(|(name, value)| name.len() + value.len())
             .sum();
-        self.method.len() + self.path.len() + self.tracestate.len() + headers + self.body.len()
+        let texts = self.method.len() + self.path.len() + self.operation.len() + self.tracestate.len();
+        texts.saturating_add(headers).saturating_add(self.body_len())
     }
 }
 
@@ -325,68 +417,101 @@ pub struct WireRequest {
 }
 
 impl WireRequest {
-    pub(super) fn read(cursor: &mut Cursor<'_>, flags: u16, body: Bytes) -> Result<Self, ParseError> {
+    fn from_fields(fields: &mut Fields, frames: &[Bytes]) -> Result<Self, ParseError> {
+        let (body, parts) = split_frames(fields, frames)?;
+        let take = std::mem::take::<ByteStr>;
         Ok(Self {
-            id: field::u64(cursor)?,
-            timeout_ms: field::u32(cursor)?,
-            more_waiting: flags & MORE_WAITING != 0,
+            id: fields.request_id,
+            timeout_ms: fields.timeout,
+            more_waiting: fields.flags & MORE_WAITING != 0,
             call: Arc::new(CallRequest {
-                hops: field::u8(cursor)?,
-                method: field::short_text(cursor, MAX_METHOD, "a method of at most 16 bytes in UTF-8")?,
-                path: field::text(cursor, MAX_PATH, "a path of at most 8 KiB in UTF-8")?,
-                traceparent: field::short_text(cursor, MAX_TRACEPARENT, "a traceparent of at most 64 bytes")?,
-                tracestate: field::text(cursor, MAX_TRACESTATE, "a tracestate of at most 512 bytes")?,
-                headers: field::headers(cursor)?,
+                method: take(&mut fields.method),
+                path: take(&mut fields.path),
+                operation: take(&mut fields.operation),
+                contract: fields.contract,
+                traceparent: take(&mut fields.traceparent),
+                tracestate: take(&mut fields.tracestate),
+                headers: std::mem::take(&mut fields.header),
                 body,
-                idempotent: flags & IDEMPOTENT != 0,
-                nowait: flags & NOWAIT != 0,
+                parts,
+                hops: fields.hops,
+                idempotent: fields.flags & IDEMPOTENT != 0,
+                nowait: fields.flags & NOWAIT != 0,
             }),
         })
     }
 
-    pub(super) fn flags(&self) -> u16 {
+    fn flags(&self) -> u16 {
         let flag = |set, bit| if set { bit } else { 0 };
         flag(self.call.idempotent, IDEMPOTENT)
             | flag(self.call.nowait, NOWAIT)
             | flag(self.more_waiting, MORE_WAITING)
     }
 
-    pub(super) fn encoded_len(&self) -> usize {
-        /// The numbers, and the length prefixes of the texts.
-        const FIXED_LEN: usize = 19;
+    fn encoded_len(&self) -> usize {
+        let call = &self.call;
         let texts = [
-            &self.call.method,
-            &self.call.path,
-            &self.call.traceparent,
-            &self.call.tracestate,
+            &call.method,
+            &call.path,
+            &call.operation,
+            &call.traceparent,
+            &call.tracestate,
         ];
-        let texts: usize = texts.iter().map(|text| text.len()).sum();
-        FIXED_LEN + texts + field::headers_encoded_len(&self.call.headers)
+        field::encoded_len(5, &texts, &call.headers, 1 + call.parts.len())
     }
 
-    pub(super) fn write(&self, out: &mut BytesMut) {
-        out.put_u64(self.id);
-        out.put_u32(self.timeout_ms);
-        out.put_u8(self.call.hops);
-        field::put_short_text(out, &self.call.method);
-        field::put_text(out, &self.call.path);
-        field::put_short_text(out, &self.call.traceparent);
-        field::put_text(out, &self.call.tracestate);
-        field::put_headers(out, &self.call.headers);
+    fn write(&self, out: &mut BytesMut) {
+        let call = &self.call;
+        field::put_number(out, number::request_id, self.id);
+        field::put_number(out, number::timeout, self.timeout_ms);
+        field::put_number_unless_zero(out, number::hops, call.hops);
+        field::put_number_unless_zero(out, number::flags, self.flags());
+        field::put_text(out, number::method, &call.method);
+        field::put_text(out, number::path, &call.path);
+        field::put_text(out, number::operation, &call.operation);
+        field::put_number_unless_zero(out, number::contract, call.contract);
+        field::put_text(out, number::traceparent, &call.traceparent);
+        field::put_text(out, number::tracestate, &call.tracestate);
+        field::put_headers(out, &call.headers);
+        field::put_lengths(out, &call.body, &call.parts);
     }
 }
 
-/// The reply of a handler.
+/// Returns the number of an outcome on the wire. The numbers of [`ErrorCode`] follow.
+const fn outcome_number(outcome: Outcome) -> u8 {
+    match outcome {
+        Outcome::Value => 1,
+        Outcome::Failure => 2,
+        Outcome::Rejected => 3,
+        Outcome::Panicked => 4,
+    }
+}
+
+fn outcome_of(number: u8) -> Option<Outcome> {
+    const ALL: [Outcome; 4] = [
+        Outcome::Value,
+        Outcome::Failure,
+        Outcome::Rejected,
+        Outcome::Panicked,
+    ];
+    ALL.into_iter().find(|outcome| outcome_number(*outcome) == number)
+}
+
+/// The reply of the application.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct WireReply {
+    /// The outcome.
+    pub outcome: Outcome,
     /// The status code, which may have any value.
     pub status: i32,
     /// The reason phrase of the status. At most 1 KiB.
     pub message: ByteStr,
     /// The names and values of the headers. At most 100 headers, and 16 KiB together.
     pub headers: Vec<(ByteStr, ByteStr)>,
-    /// The body. The caller and the worker both limit its length, by default to 8 MiB.
+    /// The body. The caller and the worker both limit its length together with that of the parts, by default to 8 MiB.
     pub body: Bytes,
+    /// The bytes to which the body refers. At most 64.
+    pub parts: Vec<Bytes>,
 }
 
 impl WireReply {
@@ -397,34 +522,51 @@ impl WireReply {
     /// Returns an error if a field exceeds its limit.
     pub fn validate(&self) -> Result<(), EncodeError> {
         field::check_length(&self.message, MAX_MESSAGE, "message")?;
-        field::check_headers(&self.headers)
+        field::check_headers(&self.headers)?;
+        check_parts(&self.parts)
     }
 
-    pub(super) fn read(cursor: &mut Cursor<'_>, body: Bytes) -> Result<Self, ParseError> {
+    /// Returns the length of the body and its parts together, in bytes.
+    #[must_use]
+    pub fn body_len(&self) -> usize {
+        total_len(&self.body, &self.parts)
+    }
+
+    fn from_fields(outcome: Outcome, fields: &mut Fields, frames: &[Bytes]) -> Result<Self, ParseError> {
+        let (body, parts) = split_frames(fields, frames)?;
         Ok(Self {
-            status: field::i32(cursor)?,
-            message: message(cursor)?,
-            headers: field::headers(cursor)?,
+            outcome,
+            status: fields.status,
+            message: std::mem::take(&mut fields.message),
+            headers: std::mem::take(&mut fields.header),
             body,
+            parts,
         })
     }
 
-    pub(super) fn encoded_len(&self) -> usize {
-        6 + self.message.len() + field::headers_encoded_len(&self.headers)
+    fn encoded_len(&self) -> usize {
+        field::encoded_len(5, &[&self.message], &self.headers, 1 + self.parts.len())
     }
 
-    pub(super) fn write(&self, out: &mut BytesMut) {
-        out.put_i32(self.status);
-        field::put_text(out, &self.message);
+    fn write(&self, out: &mut BytesMut) {
+        field::put_number(out, number::outcome, outcome_number(self.outcome));
+        field::put_i32(out, number::status, self.status);
+        if self.outcome != Outcome::Value {
+            field::put_number(out, number::may_have_run, self.outcome.may_have_run());
+        }
+        field::put_text(out, number::message, &self.message);
         field::put_headers(out, &self.headers);
+        field::put_lengths(out, &self.body, &self.parts);
     }
 }
 
-/// The reason why a request ended without a reply.
+/// The reason why a request ended without a reply of the application.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ErrorReply {
     /// The error code.
     pub code: ErrorCode,
+    /// Whether the handler may have run.
+    pub may_have_run: bool,
     /// The time after which a retry may succeed, in milliseconds. Only set for [`ErrorCode::Busy`], otherwise 0.
     pub retry_after_ms: u32,
     /// A description of the error. At most 1 KiB.
@@ -432,27 +574,35 @@ pub struct ErrorReply {
 }
 
 impl ErrorReply {
-    /// Creates an error with a `retry_after_ms` of 0. Truncates the message to its limit.
+    /// Creates an error with a `retry_after_ms` of 0, after which the handler has not run unless the code is
+    /// [`Failed`](ErrorCode::Failed). Truncates the message to its limit.
     pub(crate) fn new(code: ErrorCode, message: impl Into<ByteStr>) -> Self {
         Self {
             code,
+            may_have_run: code == ErrorCode::Failed,
             retry_after_ms: 0,
             message: message.into().truncated(MAX_MESSAGE),
         }
     }
 
-    pub(super) fn read(cursor: &mut Cursor<'_>) -> Result<Self, ParseError> {
+    fn from_fields(fields: &mut Fields) -> Result<Self, ParseError> {
+        fields.require(&[number::may_have_run], "whether the handler may have run")?;
         Ok(Self {
-            code: ErrorCode::read(cursor)?,
-            retry_after_ms: field::u32(cursor)?,
-            message: message(cursor)?,
+            code: ErrorCode::from_number(fields.outcome).ok_or(ParseError::Expected {
+                at: 0,
+                what: "an outcome from 1 to 12",
+            })?,
+            may_have_run: fields.may_have_run,
+            retry_after_ms: fields.retry_after,
+            message: std::mem::take(&mut fields.message),
         })
     }
 
-    pub(super) fn write(&self, out: &mut BytesMut) {
-        out.put_u8(self.code as u8);
-        out.put_u32(self.retry_after_ms);
-        field::put_text(out, &self.message);
+    fn write(&self, out: &mut BytesMut) {
+        field::put_number(out, number::outcome, self.code as u8);
+        field::put_number(out, number::may_have_run, self.may_have_run);
+        field::put_number_unless_zero(out, number::retry_after, self.retry_after_ms);
+        field::put_text(out, number::message, &self.message);
     }
 
     pub(super) fn validate(&self) -> Result<(), EncodeError> {
@@ -460,56 +610,41 @@ impl ErrorReply {
     }
 }
 
-/// The code of an error, which implies whether the handler may have run.
+/// The outcome of a request that has no reply of the application.
 #[repr(u8)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ErrorCode {
-    /// Not begun: the worker is at capacity, or the caller has not read enough of its replies.
-    Busy = 1,
+    /// The caller cancelled the request.
+    Cancelled = 5,
+    /// The deadline has passed.
+    TimedOut = 6,
+    /// Not begun: the worker is at capacity, or the caller has not read enough of its responses.
+    Busy = 7,
     /// Not begun: the worker is draining.
-    Draining = 2,
+    Draining = 8,
     /// Not begun: the worker refused the request, for example because it has too many hops.
-    Refused = 3,
+    Refused = 9,
     /// Not begun: the body exceeds the limit of the worker.
-    TooLarge = 4,
+    TooLarge = 10,
     /// Not begun: the request is malformed.
-    BadRequest = 5,
-    /// Not begun: the deadline passed first.
-    Expired = 6,
-    /// Begun and stopped at the deadline.
-    Stopped = 7,
-    /// Cancelled. The handler may have begun.
-    Cancelled = 8,
+    BadRequest = 11,
     /// Begun, but the handler returned no reply, or one that exceeds a limit.
-    Failed = 9,
+    Failed = 12,
 }
 
 impl ErrorCode {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 8] = [
+        Self::Cancelled,
+        Self::TimedOut,
         Self::Busy,
         Self::Draining,
         Self::Refused,
         Self::TooLarge,
         Self::BadRequest,
-        Self::Expired,
-        Self::Stopped,
-        Self::Cancelled,
         Self::Failed,
     ];
 
-    fn read(cursor: &mut Cursor<'_>) -> Result<Self, ParseError> {
-        let at = cursor.position();
-        let byte = field::u8(cursor)?;
-        Self::ALL
-            .into_iter()
-            .find(|code| *code as u8 == byte)
-            .ok_or(ParseError::Expected {
-                at,
-                what: "an error code from 1 to 9",
-            })
+    fn from_number(number: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|code| *code as u8 == number)
     }
-}
-
-fn message(cursor: &mut Cursor<'_>) -> Result<ByteStr, ParseError> {
-    field::text(cursor, MAX_MESSAGE, "a message of at most 1 KiB in UTF-8")
 }

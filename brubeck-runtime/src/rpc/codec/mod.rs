@@ -1,9 +1,9 @@
-//! The codec of brubeck's protocol, version 2 (exported as the module `wire::v2`): encodes messages to frames and decodes them.
+//! The codec of brubeck's protocol, version 3 (exported as the module `wire::v3`): encodes messages to frames and decodes them.
 //!
 //! `docs/protocol.md` specifies the encoding byte by byte.
 //!
 //! ```
-//! use brubeck_runtime::wire::v2::{CallRequest, MacKey, Position, RawMessage, WireMessage, WireRequest, seal};
+//! use brubeck_runtime::wire::v3::{CallRequest, MacKey, Position, RawMessage, WireMessage, WireRequest, seal};
 //!
 //! let key = MacKey::new(b"the key of one direction of a session");
 //! let call = CallRequest::new("request", "/service/slow");
@@ -25,6 +25,7 @@ mod message;
 mod raw_message;
 
 pub use crate::codec::{ByteStr, EncodeError};
+pub use crate::outcome::Outcome;
 pub use handshake::{Denial, Hello, MAC_LENGTH, MacKey, Proof, SessionKeys, Welcome};
 pub use head::{MAGIC, MessageHead, MessageKind, VERSION};
 pub use message::{CallRequest, ErrorCode, ErrorReply, WireMessage, WireReply, WireRequest};

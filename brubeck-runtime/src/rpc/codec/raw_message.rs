@@ -1,53 +1,53 @@
 //! The framing of messages, and their authentication codes.
 
-use super::field;
+use super::field::{self, Fields};
 use super::handshake::{MAC_LENGTH, MacKey};
 use super::head::{MessageHead, MessageKind, VERSION};
+use super::limits::MAX_FRAMES;
 use super::message::WireMessage;
 use crate::codec::{Cursor, EncodeError, ParseError};
 use bytes::{BufMut, Bytes, BytesMut};
+use smallvec::SmallVec;
 
 /// A received message of which only the [head](MessageHead) was decoded.
 #[derive(Clone, Debug)]
-pub struct RawMessage {
+pub struct RawMessage<'a> {
     head: MessageHead,
-    frame: Bytes,
-    body: Bytes,
+    frame: &'a Bytes,
+    /// The body and its parts.
+    rest: &'a [Bytes],
 }
 
 /// The error of a message whose fields are malformed, although its authentication code is valid or its kind has none.
 #[derive(Clone, Debug)]
 pub struct InvalidMessage {
-    /// The id of the request, if the message is a request, a reply or an error, and long enough to contain the id.
+    /// The id of the request, if the message is a request or a response that contains one.
     pub request_id: Option<u64>,
     /// The error of the malformed field.
     pub error: ParseError,
 }
 
-impl RawMessage {
-    /// Decodes the head of a message. The first frame holds head, fields and code; a second one holds the body, if there is any.
+impl<'a> RawMessage<'a> {
+    /// Decodes the head of a message. The first frame holds head, fields and code; further ones hold the body and its parts.
     ///
     /// # Errors
     ///
-    /// Returns an error if the head is malformed, has another version than [`VERSION`] or does not match the body, if a frame is
-    /// missing or superfluous, or if the first frame has more than 32 KiB. The fields and the code are not checked.
-    pub fn read(frames: &[Bytes]) -> Result<Self, ParseError> {
-        let (frame, body) = match frames {
-            [frame] => (frame, Bytes::new()),
-            [frame, body] if !body.is_empty() => (frame, body.clone()),
-            _ => {
-                return Err(ParseError::Frames {
-                    found: frames.len(),
-                    what: "a head, and a body unless it is empty",
-                });
-            }
+    /// Returns an error if the head is malformed, has another version than [`VERSION`] or does not match the number of frames, or
+    /// if the first frame has more than 32 KiB. The fields and the code are not checked.
+    pub fn read(frames: &'a [Bytes]) -> Result<Self, ParseError> {
+        let wrong_frames = |what| ParseError::Frames {
+            found: frames.len(),
+            what,
         };
+        let (frame, rest) = frames
+            .split_first()
+            .filter(|_| frames.len() <= MAX_FRAMES)
+            .ok_or(wrong_frames("a head, a body and at most 64 parts"))?;
         let head = MessageHead::read(&mut Cursor::new(frame))?;
-        if head.body_len as usize != body.len() || (head.body_len > 0 && !head.kind.has_body()) {
-            return Err(ParseError::Expected {
-                at: 32,
-                what: "the length of the received body, which only requests and replies have",
-            });
+        if !rest.is_empty() && !head.kind.has_body() {
+            return Err(wrong_frames(
+                "a head only, because only requests and responses have a body",
+            ));
         }
         let needed = if head.kind.is_sealed() {
             MessageHead::LENGTH + MAC_LENGTH
@@ -62,11 +62,7 @@ impl RawMessage {
                 left,
             });
         }
-        Ok(Self {
-            head,
-            frame: frame.clone(),
-            body,
-        })
+        Ok(Self { head, frame, rest })
     }
 
     /// Returns the head. It is not authenticated until the message is [opened](Self::open).
@@ -78,13 +74,15 @@ impl RawMessage {
     /// Returns the length of all frames, in bytes.
     #[must_use]
     pub fn size(&self) -> usize {
-        self.frame.len() + self.body.len()
+        self.rest
+            .iter()
+            .fold(self.frame.len(), |sum, frame| sum.saturating_add(frame.len()))
     }
 
     /// Returns the first frame.
     #[must_use]
-    pub const fn frame(&self) -> &Bytes {
-        &self.frame
+    pub const fn frame(&self) -> &'a Bytes {
+        self.frame
     }
 
     /// Returns whether the message has an authentication code that is valid for this key.
@@ -99,7 +97,7 @@ impl RawMessage {
             return false;
         };
         match self.frame.split_at_checked(signed_len) {
-            Some((signed, code)) => key.verify(&[signed, &self.body], code),
+            Some((signed, code)) => key.verify(&signed_parts(signed, self.rest), code),
             None => false,
         }
     }
@@ -118,24 +116,30 @@ impl RawMessage {
     }
 
     fn decode(&self, code_len: usize) -> Result<WireMessage, InvalidMessage> {
-        let mut request_id = None;
-        let mut read = || {
-            let mut cursor = Cursor::new(&self.frame);
+        let fields = || {
+            let mut cursor = Cursor::new(self.frame);
             cursor.split_to(MessageHead::LENGTH)?;
-            let mut fields = cursor.split_to(cursor.remaining().saturating_sub(code_len))?;
-            if matches!(
-                self.head.kind,
-                MessageKind::Request | MessageKind::Reply | MessageKind::Error
-            ) {
-                request_id = field::u64(&mut fields.clone()).ok();
-            }
-            let message = WireMessage::read(&self.head, &mut fields, self.body.clone())?;
-            fields.expect_end()?;
-            Ok(message)
+            cursor.split_to(cursor.remaining().saturating_sub(code_len))
         };
-        let message = read();
-        message.map_err(|error| InvalidMessage { request_id, error })
+        let read = || {
+            let mut fields = Fields::read(&mut fields()?)?;
+            WireMessage::from_fields(&self.head, &mut fields, self.rest)
+        };
+        read().map_err(|error| InvalidMessage {
+            request_id: fields()
+                .ok()
+                .filter(|_| matches!(self.head.kind, MessageKind::Request | MessageKind::Response))
+                .and_then(|mut fields| field::find_request_id(&mut fields)),
+            error,
+        })
     }
+}
+
+/// Returns everything that a code covers.
+fn signed_parts<'b>(head: &'b [u8], rest: &'b [Bytes]) -> SmallVec<[&'b [u8]; 3]> {
+    std::iter::once(head)
+        .chain(rest.iter().map(|frame| &**frame))
+        .collect()
 }
 
 /// The position of a message in its session.
@@ -155,15 +159,17 @@ pub struct Position {
 ///
 /// Returns an error if a field exceeds its limit or the body has 4 GiB or more.
 pub fn seal(message: &WireMessage, position: Position, key: &MacKey) -> Result<Vec<Bytes>, EncodeError> {
+    let (body, parts) = message.body_and_parts();
+    let mut frames = Vec::with_capacity(2 + parts.len());
     let mut out = encode(message, position)?;
-    let body = message.body();
-    let code = key.mac(&[&out, &body]);
-    out.put_slice(&code);
-    let mut frames = Vec::with_capacity(2);
-    frames.push(out.freeze());
-    if !body.is_empty() {
-        frames.push(body);
+    // A body without parts is left out if it is empty.
+    if !(body.is_empty() && parts.is_empty()) {
+        frames.push(body.clone());
+        frames.extend_from_slice(parts);
     }
+    let code = key.mac(&signed_parts(&out, &frames));
+    out.put_slice(&code);
+    frames.insert(0, out.freeze());
     Ok(frames)
 }
 
@@ -174,32 +180,33 @@ pub fn seal(message: &WireMessage, position: Position, key: &MacKey) -> Result<V
 ///
 /// Returns an error if a field exceeds its limit.
 pub fn encode_unsealed(message: &WireMessage, session: u64) -> Result<Vec<Bytes>, EncodeError> {
-    Ok(vec![
-        encode(
-            message,
-            Position {
-                session,
-                counter: 0,
-                ack: 0,
-            },
-        )?
-        .freeze(),
-    ])
+    let position = Position {
+        session,
+        counter: 0,
+        ack: 0,
+    };
+    Ok(vec![encode(message, position)?.freeze()])
 }
 
 fn encode(message: &WireMessage, position: Position) -> Result<BytesMut, EncodeError> {
     message.validate()?;
-    let body_len = u32::try_from(message.body().len())
-        .map_err(|_| EncodeError::new("body", "it has 4 GiB or more; send it in several calls"))?;
+    let (body, parts) = message.body_and_parts();
+    if std::iter::once(body)
+        .chain(parts)
+        .any(|frame| u32::try_from(frame.len()).is_err())
+    {
+        return Err(EncodeError::new(
+            "body",
+            "it has 4 GiB or more; send it in several calls",
+        ));
+    }
     let mut out = BytesMut::with_capacity(MessageHead::LENGTH + message.encoded_len() + MAC_LENGTH);
     let head = MessageHead {
         version: VERSION,
         kind: message.kind(),
-        flags: message.flags(),
         session: position.session,
         counter: position.counter,
         ack: position.ack,
-        body_len,
     };
     head.write(&mut out);
     message.write(&mut out);
@@ -209,42 +216,66 @@ fn encode(message: &WireMessage, position: Position) -> Result<BytesMut, EncodeE
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rpc::codec::{CallRequest, WireReply, WireRequest};
+    use crate::rpc::codec::{CallRequest, ErrorCode, ErrorReply, Outcome, WireReply, WireRequest};
 
     #[test]
-    fn encoded_len_is_exact_for_requests_and_replies() {
+    fn encoded_len_is_an_upper_bound() {
         let headers = vec![("a".into(), "bc".into()), ("".into(), "d".into())];
+        let parts = vec![Bytes::from_static(b"part"); 3];
         let call = CallRequest {
+            operation: "slow_echo::echo".into(),
+            contract: u64::MAX,
             traceparent: "00-1-2-03".into(),
             tracestate: "a=b".into(),
             headers: headers.clone(),
+            body: Bytes::from_static(b"{}"),
+            parts: parts.clone(),
+            hops: 16,
+            idempotent: true,
+            nowait: true,
             ..CallRequest::new("request", "/service/slow")
         };
         let request = WireRequest {
-            id: 1,
-            timeout_ms: 2,
-            more_waiting: false,
+            id: u64::MAX,
+            timeout_ms: u32::MAX,
+            more_waiting: true,
             call: call.into(),
         };
         let reply = WireReply {
-            status: 200,
+            outcome: Outcome::Failure,
+            status: -1,
             message: "OK".into(),
             headers,
             body: Bytes::from_static(b"{}"),
+            parts,
         };
+        let (request_id, limit) = (u64::MAX, u64::MAX);
         let reply = WireMessage::Reply {
-            request_id: 1,
-            limit: 2,
+            request_id,
+            limit,
             reply,
+        };
+        let error = ErrorReply {
+            retry_after_ms: u32::MAX,
+            ..ErrorReply::new(ErrorCode::Busy, "no room")
+        };
+        let error = WireMessage::Error {
+            request_id,
+            limit,
+            error,
         };
         let position = Position {
             session: 1,
             counter: 2,
             ack: 3,
         };
-        for message in [WireMessage::Request(request), reply] {
+        for message in [WireMessage::Request(request), reply, error] {
             let encoded = encode(&message, position).unwrap();
-            assert_eq!(encoded.capacity(), encoded.len() + MAC_LENGTH, "{message:?}");
+            let bound = MessageHead::LENGTH + message.encoded_len();
+            assert!(
+                encoded.len() <= bound && bound < encoded.len() + 100,
+                "{message:?}"
+            );
         }
     }
 }

@@ -59,7 +59,7 @@ impl SecureChannel {
     }
 
     /// Authenticates and decodes a message. Also returns the highest counter that the peer acknowledges.
-    pub(super) fn open(&mut self, raw: &RawMessage) -> Result<(WireMessage, u64), OpenError> {
+    pub(super) fn open(&mut self, raw: &RawMessage<'_>) -> Result<(WireMessage, u64), OpenError> {
         let head = raw.head();
         if head.session != self.session {
             return Err(OpenError::Forged);

@@ -4,7 +4,7 @@ mod introspection;
 #[cfg(test)]
 mod tests;
 
-use super::codec::CallRequest;
+use super::codec::{CallRequest, Denial, Outcome};
 use super::convert;
 use super::core::{IdMap, JobId, Moment, StopReason, Worker, WorkerAction, WorkerConfig, WorkerEvent};
 use super::driver::{Clock, Driver, TimerTarget, random_seed, run_timer};
@@ -22,6 +22,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
@@ -29,6 +30,9 @@ use tracing::Span;
 
 /// The default of the concurrent handlers of a service.
 pub(crate) const DEFAULT_CONCURRENCY: usize = 1024;
+
+/// A denial for the same reason as the last one, within this time after it, is not logged as a warning.
+const DENIAL_SERIES: Duration = Duration::from_secs(60);
 
 /// Parses the address of a service.
 pub(crate) fn parse_endpoint(address: &str) -> crate::Result<Endpoint> {
@@ -65,6 +69,8 @@ struct SessionsState {
     /// Jobs that start when the lock is released.
     pending_jobs: VecDeque<PendingJob>,
     send_buffer: SendBuffer,
+    /// The last denial and its time.
+    last_denial: Option<(Denial, Moment)>,
 }
 
 impl CallerSessions {
@@ -84,6 +90,7 @@ impl CallerSessions {
                 aborted: false,
                 pending_jobs: VecDeque::new(),
                 send_buffer: SendBuffer::new(outbound),
+                last_denial: None,
             }),
         });
         tokio::spawn(run_timer(Arc::downgrade(&inner), inner.timer_changed.clone()));
@@ -193,6 +200,25 @@ impl SessionsInner {
                 tracing::warn!(peer = %peer.escape_ascii(), "disconnecting caller that does not read its responses");
                 state.send_buffer.disconnect(RoutingId::new(peer));
             }
+            WorkerAction::Denied { reason } => {
+                let advice = match reason {
+                    Denial::Passphrase => "it has another passphrase; configure the same one on both sides",
+                    Denial::Version => {
+                        "its version of brubeck's protocol is too old; use the same release of brubeck on both sides"
+                    }
+                    Denial::Full => {
+                        "the limit of callers is reached; raise `Service::max_connections`, or add a worker"
+                    }
+                };
+                // A caller that cannot succeed tries again and again, so only the first of a series is a warning.
+                let previous = state.last_denial.replace((reason, now));
+                if previous.is_some_and(|(last, at)| last == reason && now.saturating_sub(at) < DENIAL_SERIES)
+                {
+                    tracing::debug!(reason = advice, "denied a session to a caller again");
+                } else {
+                    tracing::warn!(reason = advice, "denied a session to a caller");
+                }
+            }
             WorkerAction::Drained => self.idle.notify_one(),
         }
     }
@@ -222,6 +248,7 @@ impl SessionsInner {
             "handle",
             method = %request.method,
             path = %request.path,
+            operation = %request.operation,
             traceparent = %request.traceparent,
         );
         let call = match convert::to_message(&request, deadline) {
@@ -229,7 +256,9 @@ impl SessionsInner {
             Err(status) => {
                 // In a task, because the end of a job may start the next one. Without the task, many queued requests that are
                 // not valid would overflow the stack.
-                tokio::spawn(async move { guard.complete(status.into_reply()) });
+                tokio::spawn(
+                    async move { guard.complete(status.into_reply().with_outcome(Outcome::Rejected)) },
+                );
                 return;
             }
         };

@@ -144,8 +144,16 @@ impl Caller {
         if request.hops > limits::MAX_HOPS {
             return Err(CallError::Refused(TOO_MANY_HOPS.into()));
         }
-        if request.body.len() > self.config.max_body {
-            return Err(CallError::TooLarge);
+        if request.body_len() > self.config.max_body {
+            return Err(CallError::TooLarge(
+                format!(
+                    "the request has {} bytes of body and parts, and the limit of the client is {} bytes; raise it with \
+                     `ServiceAddress::body_limit`",
+                    request.body_len(),
+                    self.config.max_body
+                )
+                .into(),
+            ));
         }
         Ok(())
     }
@@ -179,6 +187,16 @@ impl Caller {
         })
     }
 
+    /// Describes why no worker can be reached.
+    fn unreachable_reason(&self) -> Cow<'static, str> {
+        let mut denials = self.peers.values().filter_map(|peer| peer.denied);
+        match (denials.next(), self.peers.is_empty()) {
+            (Some(denial), _) => Cow::Borrowed(denial.advice()),
+            (None, true) => Cow::Borrowed("the client has no workers; add one"),
+            (None, false) => Cow::Borrowed("check that the service is running and listens there"),
+        }
+    }
+
     /// Returns an error if no worker is ready or can be expected to become ready soon.
     pub(super) fn check_available(&self) -> Result<(), CallError> {
         if self
@@ -197,15 +215,10 @@ impl Caller {
         // Report a denial only if all workers agree on it. Otherwise some are not reachable, or the reasons differ.
         let reason = match denials().next().flatten() {
             Some(denial) if denials().all(|other| other == Some(denial)) => denial,
-            _ => return Err(CallError::NoWorkers),
+            _ => return Err(CallError::NoWorkers(self.unreachable_reason())),
         };
         Err(match reason {
-            Denial::Passphrase => CallError::Refused(Cow::Borrowed(
-                "the service has a different passphrase; configure the same one on both sides",
-            )),
-            Denial::Version => CallError::Refused(Cow::Borrowed(
-                "the service does not support this version of brubeck's protocol; use the same release of brubeck on both sides",
-            )),
+            Denial::Passphrase | Denial::Version => CallError::Refused(Cow::Borrowed(reason.advice())),
             Denial::Full => CallError::Busy {
                 retry_after: MAX_RETRY_AFTER,
             },

@@ -128,6 +128,11 @@ pub enum CallerAction {
         /// The reason, for the log.
         reason: &'static str,
     },
+    /// The session with a worker is open. There is nothing to do.
+    SessionOpened {
+        /// The id of the worker.
+        peer: PeerId,
+    },
     /// A removed worker has no more calls: flush its link, then close it.
     PeerRemoved {
         /// The id of the worker.

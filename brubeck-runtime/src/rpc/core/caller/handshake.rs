@@ -43,7 +43,12 @@ impl Caller {
     }
 
     /// Handles a message without an authentication code: a challenge or a denial.
-    pub(super) fn handle_unsealed(&mut self, id: PeerId, raw: &RawMessage, actions: &mut Vec<CallerAction>) {
+    pub(super) fn handle_unsealed(
+        &mut self,
+        id: PeerId,
+        raw: &RawMessage<'_>,
+        actions: &mut Vec<CallerAction>,
+    ) {
         let Some(peer) = self.peers.get_mut(&id) else {
             return;
         };
@@ -58,7 +63,7 @@ impl Caller {
                     u32::try_from(self.config.heartbeat_interval.as_millis()).unwrap_or(u32::MAX);
                 let proof = WireMessage::Proof(Proof {
                     heartbeat_ms,
-                    max_body: u32::try_from(self.config.max_body).unwrap_or(u32::MAX),
+                    max_body: self.config.max_body as u64,
                     name: self.config.name.clone(),
                 });
                 let since = *since;
@@ -83,7 +88,7 @@ impl Caller {
                 peer.last_attempt_failed = true;
                 peer.denied = Some(denial);
                 self.counters.denied += 1;
-                self.drop_link(id, "the worker denied the session", None, actions);
+                self.drop_link(id, denial.advice(), None, actions);
             }
             (Some(Err(_)), _) => self.counters.invalid += 1,
             _ => self.counters.unexpected += 1,
@@ -91,7 +96,12 @@ impl Caller {
     }
 
     /// Handles a sealed message before the session is open. A welcome opens it, all other messages are dropped.
-    pub(super) fn handle_welcome(&mut self, id: PeerId, raw: &RawMessage) {
+    pub(super) fn handle_welcome(
+        &mut self,
+        id: PeerId,
+        raw: &RawMessage<'_>,
+        actions: &mut Vec<CallerAction>,
+    ) {
         let Some(peer) = self.peers.get_mut(&id) else {
             return;
         };
@@ -112,6 +122,7 @@ impl Caller {
                 peer.denied = None;
                 peer.busy_until = self.now;
                 self.counters.sessions += 1;
+                actions.push(CallerAction::SessionOpened { peer: id });
                 self.schedule_wake(id);
             }
             Ok(_) => self.counters.unexpected += 1,

@@ -42,7 +42,7 @@ impl Caller {
             {
                 self.handle_unsealed(id, &raw, actions);
             }
-            PeerState::AwaitingWelcome { .. } => self.handle_welcome(id, &raw),
+            PeerState::AwaitingWelcome { .. } => self.handle_welcome(id, &raw, actions),
             PeerState::Ready(_) => self.handle_sealed(id, &raw, actions),
             PeerState::AwaitingChallenge { .. } => self.counters.unexpected += 1,
         }
@@ -56,7 +56,7 @@ impl Caller {
         }
     }
 
-    fn handle_sealed(&mut self, id: PeerId, raw: &RawMessage, actions: &mut Vec<CallerAction>) {
+    fn handle_sealed(&mut self, id: PeerId, raw: &RawMessage<'_>, actions: &mut Vec<CallerAction>) {
         let now = self.now;
         let Some(ready) = self.ready_mut(id) else { return };
         let opened = ready.channel.open(raw);
@@ -95,9 +95,15 @@ impl Caller {
                 limit,
                 reply,
             } => {
-                let outcome = if reply.body.len() > self.config.max_body {
+                let outcome = if reply.body_len() > self.config.max_body {
                     Err(CallError::BadReply(
-                        "the body exceeds the limit of this client; raise `body_limit` of the `ServiceAddress`".into(),
+                        format!(
+                            "the response has {} bytes, and the limit of this client is {} bytes; raise it with \
+                             `ServiceAddress::body_limit`",
+                            reply.body_len(),
+                            self.config.max_body
+                        )
+                        .into(),
                     ))
                 } else {
                     Ok(reply)
@@ -109,7 +115,7 @@ impl Caller {
                 limit,
                 error,
             } => self.handle_error(id, request_id, limit, error, actions),
-            WireMessage::Started { request_id, limit } => self.started(id, request_id, limit, actions),
+            WireMessage::Accepted { request_id, limit } => self.started(id, request_id, limit, actions),
             WireMessage::Credit { limit } | WireMessage::Pong { limit, .. } => {
                 if let Some(ready) = self.ready_mut(id) {
                     ready.limit = limit;
@@ -177,6 +183,7 @@ impl Caller {
     ) {
         let ErrorReply {
             code,
+            may_have_run,
             retry_after_ms,
             message,
         } = error;
@@ -198,16 +205,18 @@ impl Caller {
                 let error = CallError::Lost { may_have_run: false };
                 return self.not_begun(id, request_id, limit, RetryBudgetCost::Free, error, actions);
             }
-            ErrorCode::Expired => {
+            ErrorCode::TimedOut if !may_have_run => {
                 let error = CallError::Deadline { phase: Phase::Queued };
                 return self.not_begun(id, request_id, limit, RetryBudgetCost::One, error, actions);
             }
-            ErrorCode::Cancelled => return self.cancelled_by_worker(id, request_id, limit, actions),
-            ErrorCode::Stopped => CallError::Deadline {
+            ErrorCode::Cancelled => {
+                return self.cancelled_by_worker(id, request_id, limit, may_have_run, actions);
+            }
+            ErrorCode::TimedOut => CallError::Deadline {
                 phase: Phase::Running,
             },
             ErrorCode::Refused | ErrorCode::BadRequest => CallError::Refused(message.to_string().into()),
-            ErrorCode::TooLarge => CallError::TooLarge,
+            ErrorCode::TooLarge => CallError::TooLarge(message.to_string().into()),
             ErrorCode::Failed => CallError::BadReply(message.to_string().into()),
         };
         self.complete(id, request_id, Some(limit), Err(error), actions);
@@ -219,13 +228,14 @@ impl Caller {
         id: PeerId,
         request_id: u64,
         limit: u64,
+        may_have_run: bool,
         actions: &mut Vec<CallerAction>,
     ) {
         let Some(ready) = self.ready_mut(id) else { return };
         ready.limit = limit;
         match ready.in_flight.remove(&request_id) {
             Some(call) => {
-                self.handle_lost_call(call, true, actions);
+                self.handle_lost_call(call, may_have_run, actions);
                 self.remove_peer_if_done(id, actions);
             }
             // The usual case: the call was removed when its cancellation was sent.

@@ -52,7 +52,7 @@ impl Caller {
                 if now >= *since + self.config.handshake_timeout =>
             {
                 self.counters.handshake_timeouts += 1;
-                "the handshake timed out"
+                "the handshake timed out; check that a brubeck service listens at the address"
             }
             // No timeout. The grace period for connecting may be over.
             PeerState::Disconnected

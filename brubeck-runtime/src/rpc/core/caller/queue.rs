@@ -52,11 +52,11 @@ impl ActiveCall {
             CallError::Deadline { .. } => CallError::Deadline {
                 phase: Phase::Running,
             },
-            CallError::NoWorkers
+            CallError::NoWorkers(_)
             | CallError::Busy { .. }
             | CallError::Lost { .. }
             | CallError::Refused(_)
-            | CallError::TooLarge
+            | CallError::TooLarge(_)
             | CallError::ShuttingDown => CallError::Lost { may_have_run: true },
             other => other,
         }

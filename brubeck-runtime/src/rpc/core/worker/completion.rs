@@ -49,9 +49,10 @@ impl Worker {
         let max_body = session.max_body.min(self.config.max_body);
         let checked = match reply {
             None => Err("the handler ended without a reply".to_owned()),
-            Some(reply) if reply.body.len() > max_body => Err(format!(
-                "the body of the reply has {} bytes, which exceeds the limit of {max_body} bytes; raise `body_limit` of the `ServiceAddress` and of the `Service`",
-                reply.body.len()
+            Some(reply) if reply.body_len() > max_body => Err(format!(
+                "the response has {} bytes of body and parts, which exceeds the limit of {max_body} bytes; raise `body_limit` of the \
+                 `ServiceAddress` and of the `Service`",
+                reply.body_len()
             )),
             Some(reply) => match reply.validate() {
                 Ok(()) => Ok(reply),
@@ -90,8 +91,8 @@ impl Worker {
         match error.code {
             ErrorCode::Busy => self.counters.busy += 1,
             ErrorCode::Draining => self.counters.draining += 1,
-            ErrorCode::Expired => self.counters.expired += 1,
-            ErrorCode::Stopped => self.counters.stopped += 1,
+            ErrorCode::TimedOut if error.may_have_run => self.counters.stopped += 1,
+            ErrorCode::TimedOut => self.counters.expired += 1,
             ErrorCode::Cancelled => self.counters.cancelled += 1,
             _ => {}
         }
@@ -131,21 +132,23 @@ impl Worker {
                 true
             }
         };
-        let error = match (reason, started) {
+        let (code, message) = match (reason, started) {
             (StopReason::Lost, _) => {
                 self.counters.abandoned += 1;
                 return;
             }
-            (StopReason::Cancelled, _) => {
-                ErrorReply::new(ErrorCode::Cancelled, "the caller cancelled the call")
-            }
-            (StopReason::Deadline, false) => ErrorReply::new(
-                ErrorCode::Expired,
+            (StopReason::Cancelled, _) => (ErrorCode::Cancelled, "the caller cancelled the call"),
+            (StopReason::Deadline, false) => (
+                ErrorCode::TimedOut,
                 "the deadline passed while the call was queued",
             ),
             (StopReason::Deadline, true) => {
-                ErrorReply::new(ErrorCode::Stopped, "the deadline passed while the handler ran")
+                (ErrorCode::TimedOut, "the deadline passed while the handler ran")
             }
+        };
+        let error = ErrorReply {
+            may_have_run: started,
+            ..ErrorReply::new(code, message)
         };
         self.fail(session, request_id, error, actions);
     }

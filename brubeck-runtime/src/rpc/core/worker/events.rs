@@ -1,6 +1,6 @@
 //! The events that a driver passes to a worker, and the actions that it executes for it.
 
-use crate::rpc::codec::{CallRequest, WireReply};
+use crate::rpc::codec::{CallRequest, Denial, WireReply};
 use crate::rpc::core::Moment;
 use bytes::Bytes;
 use std::sync::Arc;
@@ -65,6 +65,11 @@ pub enum WorkerAction {
         job: JobId,
         /// The reason.
         reason: StopReason,
+    },
+    /// A session was denied. There is nothing to do but to log it.
+    Denied {
+        /// The reason, which was sent to the peer.
+        reason: Denial,
     },
     /// Disconnect a peer that does not read its messages.
     Disconnect {

@@ -32,7 +32,7 @@ pub(super) struct PendingHandshake {
 
 impl Worker {
     /// Handles a hello: sends a challenge, or a denial if the version is too old. Ignores a peer that got too many challenges.
-    pub(super) fn hello(&mut self, peer: &Bytes, raw: &RawMessage, actions: &mut Vec<WorkerAction>) {
+    pub(super) fn hello(&mut self, peer: &Bytes, raw: &RawMessage<'_>, actions: &mut Vec<WorkerAction>) {
         let Some(Ok(WireMessage::Hello(hello))) = raw.decode_unsealed() else {
             self.counters.invalid += 1;
             return;
@@ -50,7 +50,7 @@ impl Worker {
                 return;
             }
             handshake.challenges_sent += 1;
-            if handshake.hello == raw.frame() && !handshake.failed {
+            if handshake.hello == *raw.frame() && !handshake.failed {
                 // A repeated hello gets the same challenge, so that either copy opens the session.
                 let frames = handshake.challenge.clone();
                 return actions.push(WorkerAction::Send {
@@ -133,7 +133,7 @@ impl Worker {
     }
 
     /// Handles a proof: opens the session if the caller knows the passphrase and there is room for it, or denies it.
-    pub(super) fn proof(&mut self, peer: &Bytes, raw: &RawMessage, actions: &mut Vec<WorkerAction>) {
+    pub(super) fn proof(&mut self, peer: &Bytes, raw: &RawMessage<'_>, actions: &mut Vec<WorkerAction>) {
         let session = raw.head().session;
         let index = self
             .pending_handshakes
@@ -163,7 +163,11 @@ impl Worker {
     }
 
     /// Verifies a proof with the current and the previous passphrase.
-    fn verify_proof(&self, handshake: &PendingHandshake, raw: &RawMessage) -> Option<(SecureChannel, Proof)> {
+    fn verify_proof(
+        &self,
+        handshake: &PendingHandshake,
+        raw: &RawMessage<'_>,
+    ) -> Option<(SecureChannel, Proof)> {
         let challenge = handshake.challenge.first()?;
         let passphrases = std::iter::once(&self.config.passphrase).chain(&self.config.previous_passphrase);
         passphrases.into_iter().find_map(|passphrase| {
@@ -210,7 +214,7 @@ impl Worker {
         self.counters.sessions += 1;
         let welcome = WireMessage::Welcome(Welcome {
             limit: self.limit(id),
-            max_body: u32::try_from(self.config.max_body).unwrap_or(u32::MAX),
+            max_body: self.config.max_body as u64,
             name: self.config.name.clone(),
         });
         self.send_or_drop(id, &welcome, actions);
@@ -221,6 +225,7 @@ impl Worker {
 
     fn deny(&mut self, peer: &Bytes, denial: Denial, actions: &mut Vec<WorkerAction>) {
         self.counters.denied += 1;
+        actions.push(WorkerAction::Denied { reason: denial });
         // Encoding cannot fail: a denial has no field of variable length.
         if let Ok(frames) = encode_unsealed(&WireMessage::Denied(denial), 0) {
             actions.push(WorkerAction::Send {

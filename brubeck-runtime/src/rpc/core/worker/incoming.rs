@@ -30,7 +30,7 @@ impl Worker {
         }
     }
 
-    fn handle_sealed(&mut self, peer: &Bytes, raw: &RawMessage, actions: &mut Vec<WorkerAction>) {
+    fn handle_sealed(&mut self, peer: &Bytes, raw: &RawMessage<'_>, actions: &mut Vec<WorkerAction>) {
         let id = raw.head().session;
         let Some(session) = self.sessions.get_mut(&id) else {
             self.counters.unknown_session += 1;
@@ -116,21 +116,26 @@ impl Worker {
 
     /// Returns an error if the request is refused.
     fn check_request(&self, id: u64, request: &WireRequest) -> Result<(), ErrorReply> {
-        let refuse = |code, message| Err(ErrorReply::new(code, message));
+        let refuse = |code, message: &'static str| Err(ErrorReply::new(code, message));
         if self.draining {
             return refuse(ErrorCode::Draining, "the worker is shutting down");
         }
-        if request.call.body.len() > self.config.max_body {
-            return refuse(
+        if request.call.body_len() > self.config.max_body {
+            return Err(ErrorReply::new(
                 ErrorCode::TooLarge,
-                "the body of the request exceeds the limit of this service",
-            );
+                format!(
+                    "the request has {} bytes of body and parts, and the limit of the service is {} bytes; raise it with \
+                     `Service::body_limit`",
+                    request.call.body_len(),
+                    self.config.max_body
+                ),
+            ));
         }
         if request.call.hops > limits::MAX_HOPS {
             return refuse(ErrorCode::Refused, TOO_MANY_HOPS);
         }
         if request.timeout_ms == 0 {
-            return refuse(ErrorCode::Expired, "the request has no time left");
+            return refuse(ErrorCode::TimedOut, "the request has no time left");
         }
         let queue_capacity = self.config.capacity() - self.config.concurrency;
         let full = self.running >= self.config.concurrency && self.queue.len() >= queue_capacity;
@@ -191,7 +196,7 @@ impl Worker {
         // A reply carries the limit. A separate message is only worthwhile if the caller has more calls waiting for credit.
         let limit = self.limit(id);
         if nowait {
-            self.send_or_hold(id, WireMessage::Started { request_id, limit }, actions);
+            self.send_or_hold(id, WireMessage::Accepted { request_id, limit }, actions);
         } else if more_waiting
             && self
                 .sessions

@@ -62,7 +62,7 @@ impl Worker {
         let current_limit = self.limit(id);
         if let WireMessage::Reply { limit, .. }
         | WireMessage::Error { limit, .. }
-        | WireMessage::Started { limit, .. } = &mut message
+        | WireMessage::Accepted { limit, .. } = &mut message
         {
             *limit = current_limit;
         }
@@ -124,7 +124,7 @@ impl Worker {
 fn limit_of(message: &WireMessage) -> Option<u64> {
     match message {
         WireMessage::Welcome(welcome) => Some(welcome.limit),
-        WireMessage::Started { limit, .. }
+        WireMessage::Accepted { limit, .. }
         | WireMessage::Reply { limit, .. }
         | WireMessage::Error { limit, .. }
         | WireMessage::Credit { limit }
