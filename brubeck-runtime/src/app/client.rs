@@ -3,20 +3,13 @@
 use crate::error::Error;
 #[cfg(feature = "legacy")]
 use crate::legacy;
-use crate::rpc::api::{CallError, Client, Link, Origin, PendingResponse, ServiceAddress, ServiceRequest};
+use crate::rpc::api::{Client, Link, RuntimeLinks, ServiceAddress};
 use crate::rpc::client::{Pool, system_resolver};
 use brubeck_zmtp::Zmtp;
-use futures_util::future::BoxFuture;
-use std::sync::{Arc, Mutex, PoisonError};
-use tokio::time::Instant;
+use std::sync::Arc;
 
 impl Client {
     /// Creates a client of a service. The connection is established in the background.
-    ///
-    /// The client belongs to no application, so no response handlers run for its calls. Handlers get a client of their
-    /// application from [`Services`](crate::Services).
-    ///
-    /// # Examples
     ///
     /// ```no_run
     /// use brubeck::{Client, ServiceAddress};
@@ -26,6 +19,12 @@ impl Client {
     /// let response = slow.request("/service/slow").argument("RETURN_DATA", "hello").await?;
     /// # Ok(()) }
     /// ```
+    ///
+    /// The client may outlive the tokio runtime in which it was created, and may be used in several runtimes: it connects in each of
+    /// them, and closes the connections when the runtime ends. A call that is made outside of a runtime fails.
+    ///
+    /// The client belongs to no application, so no response handlers run for its calls. Handlers get a client of their
+    /// application from [`Services`](crate::Services).
     ///
     /// A service of the Python original needs its dialect:
     ///
@@ -42,95 +41,27 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// Returns an error if an address is not a valid endpoint, or if
+    /// Returns an [`Error`](crate::Error) if an address is not a valid endpoint, or if
     /// [`responses_at`](ServiceAddress::responses_at) was called for a protocol that has no address for responses.
     ///
     /// With a dialect, also returns an error if the feature `legacy` is off, if there are several addresses, if
     /// [`responses_at`](ServiceAddress::responses_at) was not called and the dialect requires it, if an address is not local and
     /// [`allow_clear_text`](ServiceAddress::allow_clear_text) was not called, or if an address that the client has to bind cannot
-    /// be bound.
+    /// be bound. Such a client is connected in one runtime at a time; calls that are made in other runtimes use its connections.
+    ///
+    /// Also returns an error outside of a tokio runtime.
     ///
     /// It is not an error if the service is not running yet. In brubeck's protocol the first calls wait for it, for at most a second
     /// after the client was created. In a dialect every call waits for it until its deadline.
-    ///
-    /// # Panics
-    ///
-    /// Panics outside of a tokio runtime.
+    #[cfg_attr(docsrs, doc(cfg(feature = "services")))]
     pub fn connect(service: &ServiceAddress) -> crate::Result<Client> {
-        Ok(Client::over(open_client(service)?))
+        Ok(Client::over(RuntimeLinks::open(service, Arc::new(open_client))?))
     }
 
     /// Creates a client that opens its link when it is first used. If that fails, the call fails, and the next call tries again.
     #[doc(hidden)]
     pub fn lazy(service: ServiceAddress) -> Client {
-        Client::over(Arc::new(LazyLink {
-            service,
-            link: Mutex::new(None),
-        }))
-    }
-}
-
-/// A link that is opened when it is first used.
-struct LazyLink {
-    service: ServiceAddress,
-    link: Mutex<Option<Arc<dyn Link>>>,
-}
-
-impl LazyLink {
-    /// Returns the link, and opens it if necessary. After an error the next call tries again.
-    fn open(&self) -> crate::Result<Arc<dyn Link>> {
-        let mut opened = self.link.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(link) = &*opened {
-            return Ok(link.clone());
-        }
-        let link = open_client(&self.service)?;
-        *opened = Some(link.clone());
-        Ok(link)
-    }
-
-    fn open_for_call(&self) -> Result<Arc<dyn Link>, CallError> {
-        self.open()
-            .map_err(|error| CallError::Refused(format!("{error:?}").into()))
-    }
-}
-
-impl Link for LazyLink {
-    fn call(&self, request: ServiceRequest, origin: Option<Origin>, deadline: Instant) -> PendingResponse {
-        match self.open_for_call() {
-            Ok(link) => link.call(request, origin, deadline),
-            Err(error) => Box::pin(std::future::ready(Err(error))),
-        }
-    }
-
-    fn post(
-        &self,
-        request: ServiceRequest,
-        origin: Option<Origin>,
-        deadline: Instant,
-    ) -> BoxFuture<'static, Result<PendingResponse, CallError>> {
-        match self.open_for_call() {
-            Ok(link) => link.post(request, origin, deadline),
-            Err(error) => Box::pin(std::future::ready(Err(error))),
-        }
-    }
-
-    fn address(&self) -> &str {
-        self.service.address()
-    }
-
-    fn add_worker(&self, address: &str) -> crate::Result<()> {
-        self.open()?.add_worker(address)
-    }
-
-    fn remove_worker(&self, address: &str) -> crate::Result<bool> {
-        self.open()?.remove_worker(address)
-    }
-
-    fn workers(&self) -> Vec<String> {
-        match self.open() {
-            Ok(link) => link.workers(),
-            Err(_) => self.service.addresses().map(str::to_owned).collect(),
-        }
+        Client::over(Arc::new(RuntimeLinks::lazy(service, Arc::new(open_client))))
     }
 }
 

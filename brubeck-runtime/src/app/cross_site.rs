@@ -1,6 +1,7 @@
 //! Protection against cross-site request forgery (CSRF).
 
-use http::header::{COOKIE, HOST, ORIGIN};
+use crate::authority::{Authority, Scheme, WebOrigin};
+use http::header::{COOKIE, HOST};
 use http::{HeaderMap, Method};
 
 /// The policy for unsafe requests that another origin started in a browser with cookies for this site.
@@ -9,7 +10,7 @@ pub(super) enum CrossSitePolicy {
     /// Rejects them, unless they come from one of these origins.
     Reject {
         /// Such as `https://pay.example.org`.
-        trusted_origins: Vec<String>,
+        trusted_origins: Vec<WebOrigin>,
     },
     /// Accepts them all: the application has a protection of its own.
     Allow,
@@ -20,35 +21,38 @@ impl CrossSitePolicy {
     ///
     /// Only browsers send cookies that the author of a request does not know, and browsers send `sec-fetch-site` or `origin`
     /// with every unsafe request. A request with neither comes from another kind of client, and passes.
-    pub(super) fn is_forged(&self, method: &Method, headers: &HeaderMap) -> bool {
+    pub(super) fn is_forged(
+        &self,
+        method: &Method,
+        headers: &HeaderMap,
+        scheme: impl FnOnce() -> Scheme,
+    ) -> bool {
         let CrossSitePolicy::Reject { trusted_origins } = self else {
             return false;
         };
         if method.is_safe() || !headers.contains_key(COOKIE) {
             return false;
         }
-        // A value that is not text matches no origin, like the origin `null` of a sandboxed page.
-        let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or("null"));
-        let origin = text(ORIGIN.as_str());
-        let is_trusted = |origin: &str| {
-            trusted_origins
-                .iter()
-                .any(|trusted| trusted.eq_ignore_ascii_case(origin))
-        };
-        if origin.is_some_and(is_trusted) {
+        let origin = WebOrigin::of_page(headers);
+        if let Some(Some(origin)) = &origin
+            && trusted_origins.contains(origin)
+        {
             return false;
         }
-        match (text("sec-fetch-site"), origin) {
-            (Some("same-origin" | "none"), _) | (None, None) => false,
+        let mut fetch_sites = headers.get_all("sec-fetch-site").iter();
+        let fetch_site = fetch_sites.next().map(|site| site.as_bytes());
+        match (fetch_site, origin) {
+            (Some(b"same-origin" | b"none"), _) if fetch_sites.next().is_none() => false,
+            (None, None) => false,
             (Some(_), _) => true,
             // Browsers send `sec-fetch-site` only over HTTPS and to loopback hosts. For other hosts over plain HTTP, compare
-            // the origin with the host of the request.
+            // the origin with that of the request.
             (None, Some(origin)) => {
-                let origin_host = origin.split_once("://").map(|(_, host)| host);
-                match (origin_host, text(HOST.as_str())) {
-                    (Some(origin_host), Some(host)) => !origin_host.eq_ignore_ascii_case(host),
-                    _ => true,
-                }
+                let own = headers
+                    .get(HOST)
+                    .and_then(|host| Authority::parse(host.as_bytes()))
+                    .map(|host| WebOrigin::of(scheme(), &host));
+                origin.is_none() || origin != own
             }
         }
     }
@@ -108,13 +112,54 @@ mod tests {
                 false,
             ),
             ("POST", &[COOKIE, HOST, ("origin", "http://example.org")], true),
+            (
+                "POST",
+                &[COOKIE, HOST, ("origin", "https://example.org:8080")],
+                true,
+            ),
+            (
+                "POST",
+                &[COOKIE, HOST, ("origin", "https://pay.example:443")],
+                false,
+            ),
             ("POST", &[COOKIE, HOST, ("origin", "https://evil.example")], true),
             ("POST", &[COOKIE, HOST, ("origin", "null")], true),
             ("POST", &[COOKIE, HOST, ("origin", "")], true),
             ("POST", &[COOKIE, ("origin", "http://example.org")], true),
+            // No browser sends a header twice.
+            (
+                "POST",
+                &[
+                    COOKIE,
+                    HOST,
+                    ("origin", "http://example.org:8080"),
+                    ("origin", "https://evil.example"),
+                ],
+                true,
+            ),
+            (
+                "POST",
+                &[
+                    COOKIE,
+                    HOST,
+                    ("origin", "https://pay.example"),
+                    ("origin", "https://pay.example"),
+                ],
+                true,
+            ),
+            (
+                "POST",
+                &[
+                    COOKIE,
+                    HOST,
+                    ("sec-fetch-site", "same-origin"),
+                    ("sec-fetch-site", "cross-site"),
+                ],
+                true,
+            ),
         ];
         let policy = CrossSitePolicy::Reject {
-            trusted_origins: vec!["https://pay.example".into()],
+            trusted_origins: vec!["https://pay.example".parse().unwrap()],
         };
         for (method, headers, forged) in cases {
             let parse_header = |(name, value): &(&str, &'static str)| {
@@ -125,8 +170,29 @@ mod tests {
             };
             let map: HeaderMap = headers.iter().map(parse_header).collect();
             let method: Method = method.parse().unwrap();
-            assert_eq!(policy.is_forged(&method, &map), *forged, "{method} {headers:?}");
-            assert!(!CrossSitePolicy::Allow.is_forged(&method, &map));
+            let is_forged = |policy: &CrossSitePolicy| policy.is_forged(&method, &map, || Scheme::Http);
+            assert_eq!(is_forged(&policy), *forged, "{method} {headers:?}");
+            assert!(!is_forged(&CrossSitePolicy::Allow));
         }
+    }
+
+    #[test]
+    fn scheme_host_and_port_of_the_origin_are_compared() {
+        let is_forged = |scheme: Scheme, host: &'static str, origin: &'static str| {
+            let headers = [("cookie", "a=b"), ("host", host), ("origin", origin)];
+            let headers =
+                headers.map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)));
+            let policy = CrossSitePolicy::Reject {
+                trusted_origins: Vec::new(),
+            };
+            policy.is_forged(&Method::POST, &HeaderMap::from_iter(headers), || scheme)
+        };
+        assert!(!is_forged(Scheme::Https, "a.example:443", "https://a.example"));
+        assert!(!is_forged(Scheme::Https, "a.example", "https://a.example:443"));
+        assert!(!is_forged(Scheme::Http, "a.example:80", "http://a.example"));
+        assert!(is_forged(Scheme::Https, "a.example", "http://a.example"));
+        assert!(is_forged(Scheme::Http, "a.example", "https://a.example"));
+        assert!(is_forged(Scheme::Https, "a.example:80", "https://a.example"));
+        assert!(is_forged(Scheme::Http, "", "null"));
     }
 }

@@ -1,9 +1,10 @@
-//! Responses from files: ranges, conditional requests and media types.
+//! The file of a handler's response.
 
-use crate::response::{Body, IntoReply, NotFound, Payload, Response};
-use http::{HeaderMap, Method, StatusCode};
-use std::io::ErrorKind;
-use tower_http::services::ServeFile;
+use crate::files::{ContentRequest, open_content, read_again_if_shorter};
+use crate::response::{IntoReply, NotFound, Payload, Response};
+use crate::status::Status;
+use http::header::{CONTENT_DISPOSITION, HeaderMap, HeaderValue};
+use std::io;
 
 /// Opens the file of a response, and selects the part of it that the request headers ask for. Returns any other response
 /// unchanged.
@@ -13,25 +14,35 @@ pub(super) async fn resolve(response: Response, request_headers: &HeaderMap, is_
     let Payload::File(file) = response.payload() else {
         return response;
     };
+    let path = file.path().to_owned();
     let disposition = file.disposition();
-    let mut request = http::Request::new(Body::empty());
-    *request.method_mut() = if is_head { Method::HEAD } else { Method::GET };
-    *request.headers_mut() = request_headers.clone();
-    let served = match ServeFile::new(file.path()).try_call(request).await {
-        Ok(served) if served.status() != StatusCode::NOT_FOUND => served.into_reply(),
-        Err(error) if !matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
-            tracing::error!(path = %file.path().display(), %error, "cannot read the file of a response");
-            return crate::status::Status::INTERNAL_SERVER_ERROR.into_reply();
+    let (status, mut headers, _) = response.into_parts();
+    if let Some(disposition) = disposition.and_then(|value| HeaderValue::try_from(value).ok()) {
+        headers.append(CONTENT_DISPOSITION, disposition);
+    }
+    let request_headers = request_headers.clone();
+    let opened = path.clone();
+    let reading = tokio::task::spawn_blocking(move || {
+        let request = ContentRequest {
+            headers: &request_headers,
+            is_head,
+            status,
+        };
+        read_again_if_shorter(|| match open_content(&opened)? {
+            Some(content) => content.with_headers(headers.clone()).respond(&request).map(Some),
+            None => Ok(None),
+        })
+    });
+    // The task fails if the runtime is shutting down.
+    match reading.await.unwrap_or_else(|error| Err(io::Error::other(error))) {
+        Ok(Some(response)) => response,
+        Ok(None) => {
+            tracing::warn!(path = %path.display(), "the file of a response does not exist");
+            NotFound.into_reply()
         }
-        _ => {
-            tracing::warn!(path = %file.path().display(), "the file of a response does not exist");
-            return NotFound.into_reply();
+        Err(error) => {
+            tracing::error!(path = %path.display(), %error, "cannot read the file of a response");
+            Status::INTERNAL_SERVER_ERROR.into_reply()
         }
-    };
-    let (_, headers, _) = response.into_parts();
-    let served = served.with_headers(headers);
-    match disposition {
-        Some(disposition) => served.with_header("content-disposition", disposition),
-        None => served,
     }
 }

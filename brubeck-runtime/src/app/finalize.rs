@@ -4,7 +4,7 @@ use super::hook::ErasedHook;
 use super::inner::AppInner;
 use super::limits::ResponseTimeout;
 use crate::extract::{Captures, Context};
-use crate::message::{Message, RemoteAddr};
+use crate::message::{Message, WebClient};
 use crate::method::Method;
 use crate::response::{IntoReply, Payload, Problem, ProblemFormat, Response};
 use crate::scope::RequestScope;
@@ -31,7 +31,7 @@ impl ResponsePreferences {
     pub(super) fn new(
         parts: &Parts,
         method: Option<Method>,
-        peer: Option<RemoteAddr>,
+        client: WebClient,
         keep_message: bool,
     ) -> ResponsePreferences {
         let selects_file_part = |name: &HeaderName| {
@@ -47,7 +47,7 @@ impl ResponsePreferences {
                 .collect(),
             // The method of this message is only for the extractors of a catcher. For an unknown method, which got a 501, it is GET.
             message: keep_message
-                .then(|| Message::from_request_parts(method.unwrap_or(Method::Get), parts.clone(), peer)),
+                .then(|| Message::from_request_parts(method.unwrap_or(Method::Get), parts.clone(), client)),
             is_head: parts.method == http::Method::HEAD,
         }
     }
@@ -68,14 +68,28 @@ fn is_error(response: &Response) -> bool {
     response.status().http().as_u16() >= 400
 }
 
+/// Returns `false` for an error that has to be rendered.
+fn has_body(response: &Response) -> bool {
+    !matches!(response.payload(), Payload::Message | Payload::Problem(_))
+}
+
+/// Opens the file of a response. Returns any other response unchanged.
+#[cfg_attr(not(feature = "files"), allow(unused_variables))]
+async fn open_file(response: Response, request_headers: &HeaderMap, is_head: bool) -> Response {
+    #[cfg(feature = "files")]
+    return super::file_response::resolve(response, request_headers, is_head).await;
+    #[cfg(not(feature = "files"))]
+    response
+}
+
 impl<S: Send + Sync + 'static> AppInner<S> {
     /// Opens the file of a response. Renders an error without a body, such as that of a missing file: with the catcher of its
     /// status code, or else in the format that the client prefers, HTML with a template if there is one. Returns any other
     /// response unchanged.
     pub(super) async fn finalize(&self, response: Response, preferences: ResponsePreferences) -> Response {
         let request_headers = HeaderMap::from_iter(preferences.headers);
-        #[cfg(feature = "files")]
-        let response = super::file_response::resolve(response, &request_headers, preferences.is_head).await;
+        let is_head = preferences.is_head;
+        let response = open_file(response, &request_headers, is_head).await;
         let problem = match response.payload() {
             Payload::Message if is_error(&response) => Problem::of(response.status().clone()),
             Payload::Problem(problem) => (**problem).clone(),
@@ -83,6 +97,11 @@ impl<S: Send + Sync + 'static> AppInner<S> {
         };
         let code = response.status().http().as_u16();
         let page = match self.run_catcher(code, preferences.message).await {
+            // A file is the page of the error, whatever the client asks of it: it keeps the status of the error.
+            Some(caught) => Some(open_file(caught, &request_headers, is_head).await),
+            None => None,
+        };
+        let page = match page.filter(has_body) {
             Some(caught) => caught,
             None => self.render_problem(&problem, ProblemFormat::negotiate(&request_headers)),
         };
@@ -99,12 +118,13 @@ impl<S: Send + Sync + 'static> AppInner<S> {
         };
         let method = Method::from_http(&parts.method).unwrap_or(Method::Get);
         let scope = Arc::new(RequestScope::default());
-        let message = Message::from_request_parts(method, parts, None);
+        let message = Message::from_request_parts(method, parts, WebClient::default());
         let cx = self
             .context(message, Captures::default())
             .with_scope(scope.clone());
         let mut response = self.run_hook(hook, &cx).await;
-        self.apply_cookies(&scope, &mut response);
+        self.save_session(&scope, "(fallback)").await;
+        self.apply_cookies(&scope, &mut response, "(fallback)");
         response
     }
 
@@ -128,8 +148,8 @@ impl<S: Send + Sync + 'static> AppInner<S> {
             .await
     }
 
-    /// Runs the catcher of a status code. Returns `None` if the code has no catcher, or if the catcher responded with an
-    /// error without a body.
+    /// Runs the catcher of a status code. Returns `None` if the code has no catcher. The response has the status code, unless it is
+    /// another error.
     async fn run_catcher(&self, code: u16, message: Option<Message>) -> Option<Response> {
         let (_, hook) = self.hooks.catchers.iter().find(|(caught, _)| *caught == code)?;
         let scope = Arc::new(RequestScope::default());
@@ -137,13 +157,13 @@ impl<S: Send + Sync + 'static> AppInner<S> {
             .context(message?, Captures::default())
             .with_scope(scope.clone());
         let mut response = self.run_hook(hook, &cx).await;
-        self.apply_cookies(&scope, &mut response);
+        self.save_session(&scope, "(catcher)").await;
+        self.apply_cookies(&scope, &mut response, "(catcher)");
         if !is_error(&response) {
             // A catcher renders the page and need not repeat the status.
-            return Some(response.with_status(i32::from(code)));
+            response = response.with_status(i32::from(code));
         }
-        let has_body = !matches!(response.payload(), Payload::Message | Payload::Problem(_));
-        has_body.then_some(response)
+        Some(response)
     }
 
     fn render_problem(&self, problem: &Problem, format: ProblemFormat) -> Response {

@@ -6,7 +6,7 @@ use futures_util::future::BoxFuture;
 use std::sync::Arc;
 
 /// An `async fn` of up to four extractors, for [`App::before`](crate::App::before),
-/// [`App::fallback`](crate::App::fallback) and [`App::catch`](crate::App::catch).
+/// [`App::fallback`](crate::App::fallback) and [`App::catch`](crate::App::catch). The trait is sealed.
 ///
 /// `S` is the state of the application. `A` is the tuple of the argument types; it is inferred.
 ///
@@ -30,8 +30,11 @@ use std::sync::Arc;
     message = "`{Self}` is not a hook for an app whose state is `{S}`",
     label = "not an `async fn` of up to four extractors"
 )]
-pub trait Hook<S, A>: Send + Sync + 'static {
-    /// The return type of the function.
+pub trait Hook<S, A>: sealed::Hook<A> + Send + Sync + 'static {
+    /// The output of the future that the function returns.
+    ///
+    /// For [`App::before`](crate::App::before) it implements [`Proceed`], and [`IntoReply`] for [`App::fallback`](crate::App::fallback) and
+    /// [`App::catch`](crate::App::catch).
     type Output: Send;
 
     /// Extracts the arguments and calls the function.
@@ -39,11 +42,19 @@ pub trait Hook<S, A>: Send + Sync + 'static {
     /// # Errors
     ///
     /// Returns the response of the first extractor that rejects the message.
+    #[doc(hidden)]
     fn run<'a>(&'a self, cx: &'a Context<S>) -> BoxFuture<'a, Result<Self::Output, Response>>;
+}
+
+mod sealed {
+    pub trait Hook<A> {}
+    pub trait Proceed {}
 }
 
 macro_rules! impl_hook {
     ($($argument:ident),*) => {
+        impl<F, R, $($argument),*> sealed::Hook<($($argument,)*)> for F where F: Fn($($argument),*) -> R {}
+
         impl<S, F, R, $($argument),*> Hook<S, ($($argument,)*)> for F
         where
             S: Send + Sync + 'static,
@@ -72,6 +83,8 @@ impl_hook!(A, B, C, D);
 
 /// The return type of a hook that runs [before](crate::App::before) handlers: `()` or `Result<(), impl IntoReply>`.
 ///
+/// The trait is sealed: other types do not implement it.
+///
 /// # Examples
 ///
 /// ```
@@ -80,7 +93,7 @@ impl_hook!(A, B, C, D);
 /// assert!(().proceed().is_ok());
 /// assert_eq!(Err(Status::FORBIDDEN).proceed().unwrap_err().status().code(), 403);
 /// ```
-pub trait Proceed {
+pub trait Proceed: sealed::Proceed {
     /// Decides whether the request proceeds to the next hook and to the handler.
     ///
     /// # Errors
@@ -89,11 +102,15 @@ pub trait Proceed {
     fn proceed(self) -> Result<(), Response>;
 }
 
+impl sealed::Proceed for () {}
+
 impl Proceed for () {
     fn proceed(self) -> Result<(), Response> {
         Ok(())
     }
 }
+
+impl<E: IntoReply> sealed::Proceed for Result<(), E> {}
 
 impl<E: IntoReply> Proceed for Result<(), E> {
     fn proceed(self) -> Result<(), Response> {

@@ -1,8 +1,10 @@
 //! The shared state of a running application.
 
+use super::contract_differences::ContractDifferences;
 use super::cross_site::CrossSitePolicy;
 use super::hook::ErasedHook;
 use super::limits::{Limits, RouteLimits};
+use super::route_layers::RouteLayers;
 use super::tower::Mounts;
 use crate::extract::{AppContext, Captures, Context};
 use crate::handler::{CatchPanic, LatencyTracker};
@@ -23,13 +25,16 @@ pub(super) struct AppInner<S: 'static> {
     pub(super) context: Arc<AppContext<S>>,
     pub(super) templates: Arc<Templates>,
     pub(super) body_limit: usize,
+    pub(super) message_limit: usize,
     pub(super) timeout: Option<Duration>,
     pub(super) limits: RouteLimits,
     pub(super) mounts: Mounts,
+    pub(super) route_layers: RouteLayers,
     pub(super) cross_site: CrossSitePolicy,
     /// The latency of each handler, by its position in the route table.
     pub(super) latency: Box<[Arc<LatencyTracker>]>,
     pub(super) hooks: Hooks<S>,
+    pub(super) contract_differences: ContractDifferences,
 }
 
 /// The functions that run around handlers or in place of them.

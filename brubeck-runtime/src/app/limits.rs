@@ -1,6 +1,6 @@
 //! Limits of a route: sizes of the body and its parts, concurrency, and the time until the response.
 
-use crate::extract::PartLimit;
+use crate::extract::PartLimits;
 use crate::response::{IntoReply, Problem, Response};
 use crate::routing::Routes;
 use crate::scope::RequestScope;
@@ -13,7 +13,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
-use tokio::sync::{Semaphore, SemaphorePermit, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 /// Limits for the requests of one route, set with [`App::limit`](crate::App::limit).
 ///
@@ -40,22 +40,36 @@ use tokio::sync::{Semaphore, SemaphorePermit, oneshot};
 #[derive(Clone, Debug, Default)]
 pub struct Limits {
     pub(super) body_limit: Option<usize>,
-    pub(super) part_limit: Option<PartLimit>,
+    pub(super) part_limits: Option<PartLimits>,
+    pub(super) message_limit: Option<usize>,
     /// `Some(None)` turns the timeout of the application off.
     pub(super) timeout: Option<Option<Duration>>,
     pub(super) concurrency: Option<Arc<Semaphore>>,
+    /// Set if the concurrency is 0.
+    never_runs: bool,
 }
 
 impl Limits {
     /// Creates limits of which none is set.
+    ///
+    /// ```
+    /// use brubeck::Limits;
+    ///
+    /// let limits = Limits::new().body_limit(10 << 20).concurrency(8);
+    /// ```
     pub fn new() -> Limits {
         Limits::default()
     }
 
     /// Sets the limit for request bodies, in bytes. A larger body is rejected with 413.
     ///
+    /// ```
+    /// # use brubeck::Limits;
+    /// let pictures = Limits::new().body_limit(10 << 20); // 10 MiB
+    /// ```
+    ///
     /// The default is the [limit of the application](crate::App::body_limit), which may be lower or higher. For a service
-    /// handler this has no effect: the limit of its front end applies.
+    /// handler this limits the arguments and the body of a call, and the limit of its [`Service`](crate::Service) applies as well.
     pub fn body_limit(mut self, bytes: usize) -> Limits {
         self.body_limit = Some(bytes);
         self
@@ -63,17 +77,66 @@ impl Limits {
 
     /// Sets the limit for each part of a multipart form, in bytes. A larger part is rejected with 413.
     ///
+    /// ```
+    /// # use brubeck::Limits;
+    /// let pictures = Limits::new().body_limit(50 << 20).part_limit(10 << 20);
+    /// ```
+    ///
     /// By default only the body as a whole is limited.
     pub fn part_limit(mut self, bytes: usize) -> Limits {
-        self.part_limit = Some(PartLimit(bytes));
+        self.part_limits.get_or_insert_default().bytes = Some(bytes);
+        self
+    }
+
+    /// Sets the limit for the number of parts of a multipart form. A form with more parts is rejected with 413.
+    ///
+    /// ```
+    /// # use brubeck::Limits;
+    /// let album = Limits::new().parts(500).body_limit(200 << 20);
+    /// ```
+    ///
+    /// The default is 100. Fields and files count, and so does an empty file input.
+    pub fn parts(mut self, count: usize) -> Limits {
+        self.part_limits.get_or_insert_default().count = Some(count);
+        self
+    }
+
+    /// Sets the limit for each message of a WebSocket, in bytes, after decompression. A client that sends a larger one is disconnected with
+    /// the close code 1009.
+    ///
+    /// ```
+    /// # use brubeck::prelude::*;
+    /// #[websocket("^/drawing$")]
+    /// async fn drawing(mut socket: WebSocket) {
+    ///     while let Some(stroke) = socket.recv().await {
+    /// #       let _ = stroke;
+    ///     }
+    /// }
+    /// const ROUTES: Routes<()> = routes![drawing];
+    ///
+    /// let app = App::new(ROUTES, ()).limit::<drawing>(Limits::new().message_limit(16 << 20)); // 16 MiB
+    /// ```
+    ///
+    /// The default is the [limit of the application](crate::App::message_limit), which may be lower or higher. It applies to handlers with
+    /// [`Upgrade`](crate::Upgrade), too.
+    pub fn message_limit(mut self, bytes: usize) -> Limits {
+        self.message_limit = Some(bytes);
         self
     }
 
     /// Sets the time that the handler has until its response. Afterwards the handler is dropped, and the response is 504.
     ///
+    /// ```
+    /// # use brubeck::Limits;
+    /// use std::time::Duration;
+    ///
+    /// let slow = Limits::new().timeout(Duration::from_secs(120));
+    /// let endless = Limits::new().timeout(None);
+    /// ```
+    ///
     /// `None` turns the timeout off, for example for long polling. The default is the timeout of the application.
     /// [`App::timeout`](crate::App::timeout) explains when the time starts and ends. A service handler has no timeout by
-    /// default, only the deadline of its caller.
+    /// default, only the deadline of its caller. The application does not start with a timeout of 0.
     pub fn timeout(mut self, timeout: impl Into<Option<Duration>>) -> Limits {
         self.timeout = Some(timeout.into());
         self
@@ -82,9 +145,17 @@ impl Limits {
     /// Sets the number of requests that may be in progress at once. Any further request is rejected with 503 and
     /// `retry-after: 1`.
     ///
-    /// A request is in progress until the head of its response: streams, events and WebSockets are not counted. Clones of these
-    /// limits share the count. The default is no limit.
+    /// ```
+    /// # use brubeck::Limits;
+    /// let expensive = Limits::new().concurrency(2);
+    /// ```
+    ///
+    /// A request is in progress as long as it holds resources: while its body is read, while its handler runs, until its response is
+    /// passed to the connection of the client, however slowly that reads, or until the handler of its WebSocket has ended. So event streams and
+    /// WebSockets count until they are closed. Clones of these limits share the count. The default is no limit. The
+    /// application does not start with 0.
     pub fn concurrency(mut self, requests: usize) -> Limits {
+        self.never_runs = requests == 0;
         self.concurrency = Some(Arc::new(Semaphore::new(requests.min(Semaphore::MAX_PERMITS))));
         self
     }
@@ -111,18 +182,37 @@ impl RouteLimits {
     /// Returns an error if a handler is not in the table.
     pub(super) fn resolve<S>(mut self, routes: Routes<S>) -> crate::Result<RouteLimits> {
         for (spec, limits) in self.added.drain(..) {
-            // `H::SPEC` is a constant, so its address differs from that in the table. The source location is unique.
-            let is_same = |route: &&'static Spec| {
-                (route.file, route.line, route.name) == (spec.file, spec.line, spec.name)
-            };
-            let Some(route) = routes.specs().find(is_same) else {
+            let mut same = routes
+                .specs()
+                .filter(|route| route.same_handler(&spec))
+                .peekable();
+            if same.peek().is_none() {
                 let Spec { name, file, line, .. } = spec;
                 return Err(crate::Error::new(format!(
                     "cannot set limits for `{name}` ({file}:{line}): it is not in the route list of this application; \
                      add it to the list, or remove its limits"
                 )));
-            };
-            self.by_route.insert(route_key(route), limits);
+            }
+            let set_limits = || format!("start the application with the limits of `{}`", spec.name);
+            if limits.timeout == Some(Some(Duration::ZERO)) {
+                let effect = "each request that waits would fail";
+                return Err(crate::Error::zero_setting(
+                    set_limits(),
+                    "Limits::timeout",
+                    effect,
+                ));
+            }
+            if limits.never_runs {
+                let effect = "no request would be accepted";
+                return Err(crate::Error::zero_setting(
+                    set_limits(),
+                    "Limits::concurrency",
+                    effect,
+                ));
+            }
+            // A table can be listed more than once, below different prefixes.
+            self.by_route
+                .extend(same.map(|route| (route_key(route), limits.clone())));
         }
         Ok(self)
     }
@@ -141,14 +231,14 @@ fn route_key(route: &'static Spec) -> usize {
 }
 
 /// A permit to run a handler, if its route has a concurrency limit.
-pub(super) type ConcurrencyPermit<'a> = Option<SemaphorePermit<'a>>;
+pub(super) type ConcurrencyPermit = Option<OwnedSemaphorePermit>;
 
 /// Acquires a permit of a route, or returns a 503 response if all are in use.
-pub(super) fn acquire_permit(limits: Option<&Limits>) -> Result<ConcurrencyPermit<'_>, Response> {
+pub(super) fn acquire_permit(limits: Option<&Limits>) -> Result<ConcurrencyPermit, Response> {
     let Some(semaphore) = limits.and_then(|limits| limits.concurrency.as_ref()) else {
         return Ok(None);
     };
-    semaphore.try_acquire().map(Some).map_err(|_| {
+    semaphore.clone().try_acquire_owned().map(Some).map_err(|_| {
         let mut response = Problem::new(503, "too many concurrent requests").into_reply();
         response
             .headers_mut()

@@ -1,10 +1,13 @@
 //! The application: configuration, request processing, startup and shutdown.
 
+mod addressing;
 mod assemble;
 mod builder;
 #[cfg(feature = "services")]
 mod client;
+mod contract_differences;
 mod cross_site;
+mod environment;
 #[cfg(feature = "files")]
 mod file_response;
 mod finalize;
@@ -15,10 +18,12 @@ mod limits;
 mod no_legacy;
 mod request;
 mod root;
+mod route_layers;
 mod run;
 #[cfg(feature = "services")]
 mod service;
 mod service_call;
+mod signals;
 mod tower;
 mod trusted_proxies;
 
@@ -33,14 +38,13 @@ use crate::error::Result;
 use crate::handler::{Application, Connection};
 use crate::routing::Routes;
 use crate::rpc::api::OpenLink;
-use crate::session::CookieSecret;
-use cross_site::CrossSitePolicy;
+use crate::session::{CookieSecret, Sessions};
+use crate::template::TemplateConfig;
 use inner::Hooks;
 use limits::RouteLimits;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-use tower::BoxedLayer;
+use tower::{BoxedLayer, Mounted};
 
 /// An application: its routes, its state and its settings.
 ///
@@ -69,65 +73,102 @@ use tower::BoxedLayer;
 ///
 /// A web request passes, in this order:
 ///
-/// 1. the [layers](App::layer), the one added last first;
-/// 2. the [mounted](App::mount) services: if a prefix matches, that service responds, and the rest is skipped;
-/// 3. the check for [cross-site requests](App::trust_origin);
-/// 4. the route; if none matches, the [fallback](App::fallback) responds. Without a fallback, the service that is mounted at
+/// 1. the check of its authority and of its [host](App::hosts);
+/// 2. the [layers](App::layer), the one added last first;
+/// 3. the [mounted](App::mount) services: if a prefix matches, that service responds, and the rest is skipped;
+/// 4. the check for [cross-site requests](App::trust_origin);
+/// 5. the route; if none matches, the [fallback](App::fallback) responds. Without a fallback, the service that is mounted at
 ///    `/` responds, and the check for cross-site requests is skipped;
-/// 5. the [limits of the route](App::limit), and reading the body;
-/// 6. the [`before`](App::before) hooks, the handler, and the [`after`](App::after) hooks;
-/// 7. the [catcher](App::catch) or the error page, if the response is an error without a body.
+/// 6. the [limits of the route](App::limit), and reading the body;
+/// 7. the [`before`](App::before) hooks, the handler, and the [`after`](App::after) hooks;
+/// 8. the [catcher](App::catch) or the error page, if the response is an error without a body.
 ///
 /// # Defaults
 ///
 /// | setting | default |
 /// |---|---|
 /// | [`body_limit`](App::body_limit) | 1 MiB |
+/// | [`message_limit`](App::message_limit) of WebSockets | 1 MiB |
 /// | [`timeout`](App::timeout) of web handlers | 60 s |
 /// | [`drain`](App::drain) at shutdown | 30 s |
 /// | cross-site requests | rejected with 403 |
 /// | trusted proxies | none |
+/// | [`hosts`](App::hosts) | all |
 #[must_use = "an application does nothing until it is served"]
 pub struct App<S: 'static> {
     routes: Routes<S>,
     state: S,
-    templates: Option<PathBuf>,
+    templates: TemplateConfig,
     body_limit: usize,
+    message_limit: usize,
     timeout: Option<Duration>,
     limits: RouteLimits,
     drain: Duration,
     connections: Vec<Box<dyn Connection>>,
     layers: Vec<BoxedLayer>,
-    mounts: Vec<(String, AppService)>,
+    route_layers: Vec<(Routes<S>, BoxedLayer)>,
+    mounts: Vec<(String, Mounted)>,
     cookie_secret: Option<CookieSecret>,
     login_url: Option<String>,
     proxies: Vec<String>,
-    cross_site: CrossSitePolicy,
+    hosts: Vec<String>,
+    trusted_origins: Vec<String>,
+    allow_cross_site: bool,
+    sessions: Sessions,
+    plain_http: bool,
+    sample_traces: bool,
+    development: Option<bool>,
     hooks: Hooks<S>,
 }
 
 impl<S: Send + Sync + 'static> App<S> {
     /// Creates an application with these routes and this state.
     ///
-    /// The order of the routes matters: the first pattern that matches the path wins.
+    /// ```
+    /// use brubeck::prelude::*;
+    ///
+    /// #[derive(Clone, AppState)]
+    /// struct Site {
+    ///     greeting: String,
+    /// }
+    ///
+    /// #[get("/")]
+    /// async fn index(greeting: State<String>) -> String {
+    ///     greeting.0
+    /// }
+    ///
+    /// const ROUTES: Routes<Site> = routes![index];
+    ///
+    /// let app = App::new(ROUTES, Site { greeting: "hello".into() });
+    /// ```
+    ///
+    /// [`routes!`](../brubeck/macro.routes.html) creates the table. Its order matters: the first pattern that matches the path wins. Handlers take the state, or parts of it,
+    /// with [`State`](crate::State); an application without a state has `()`. Nothing runs before [`serve`](App::serve) or
+    /// [`start`](App::start), which also check the settings.
     pub fn new(routes: Routes<S>, state: S) -> App<S> {
         App {
             routes,
             state,
-            templates: None,
+            templates: TemplateConfig::default(),
             body_limit: 1 << 20,
+            message_limit: 1 << 20,
             timeout: Some(limits::DEFAULT_TIMEOUT),
             limits: RouteLimits::default(),
             drain: Duration::from_secs(30),
             connections: Vec::new(),
             layers: Vec::new(),
+            route_layers: Vec::new(),
             mounts: Vec::new(),
             cookie_secret: None,
             login_url: None,
             proxies: Vec::new(),
-            cross_site: CrossSitePolicy::Reject {
-                trusted_origins: Vec::new(),
-            },
+            hosts: Vec::new(),
+            trusted_origins: Vec::new(),
+            allow_cross_site: false,
+            sessions: Sessions::default(),
+            plain_http: false,
+            sample_traces: false,
+            development: None,
             hooks: Hooks {
                 before: Vec::new(),
                 after: Vec::new(),
@@ -139,19 +180,95 @@ impl<S: Send + Sync + 'static> App<S> {
 
     /// Reads templates from this folder, and reloads a template when its file changes.
     ///
-    /// By default, and for a template that is not in the folder, pages are rendered from the text that `#[derive(Template)]`
-    /// compiled into the program.
+    /// ```
+    /// # use brubeck::prelude::*;
+    /// # fn example(routes: Routes<()>) -> App<()> {
+    /// App::new(routes, ()).templates("templates") // renders templates/shop.html for `#[template("shop.html")]`
+    /// # }
+    /// ```
+    ///
+    /// Each template is looked up in the folder first. By default, and for a template that is not in the folder, the text is used that
+    /// `#[derive(Template)]` compiled into the program. So the folder may contain a single template that differs.
     ///
     /// The folder can also contain error pages. For an error without a body, a client that prefers HTML gets
     /// `errors/404.html` (with the status code as its name) if there is one, or `errors.html`. Their variables are
-    /// `error_code`, `title`, `reason` and `fields`, a list of objects with `field` and `reason`.
+    /// `error_code`, `title`, `reason` and `fields`, a list of objects with `field` and `reason`. They can extend, include and import
+    /// templates of the folder.
     #[cfg(feature = "templates")]
-    pub fn templates(mut self, folder: impl Into<PathBuf>) -> App<S> {
-        self.templates = Some(folder.into());
+    #[cfg_attr(docsrs, doc(cfg(feature = "templates")))]
+    pub fn templates(mut self, folder: impl Into<std::path::PathBuf>) -> App<S> {
+        self.templates.folder = Some(folder.into());
+        self
+    }
+
+    /// Adds a filter, which pages and error pages can use: `{{ text | shout }}`.
+    ///
+    /// ```
+    /// use brubeck::prelude::*;
+    ///
+    /// fn shout(text: String) -> String {
+    ///     text.to_uppercase()
+    /// }
+    ///
+    /// // #[derive(Template)]
+    /// // #[template("page.html", filters = ["shout"])]
+    /// // struct Greeting { name: String }
+    ///
+    /// fn app(routes: Routes<()>) -> App<()> {
+    ///     App::new(routes, ()).filter("shout", shout)
+    /// }
+    /// ```
+    ///
+    /// `filter` is a function of the value and the arguments of the filter, as in [`minijinja::filters`]. A filter of the same name that
+    /// minijinja or brubeck has is replaced.
+    ///
+    /// `#[derive(Template)]` checks at compile time that every filter of a page exists. It knows a filter of the application if the
+    /// attribute names it, as in this example.
+    #[cfg(feature = "templates")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "templates")))]
+    pub fn filter<F, R, A>(mut self, name: &'static str, filter: F) -> App<S>
+    where
+        F: minijinja::functions::Function<R, A>,
+        R: minijinja::value::FunctionResult,
+        A: for<'a> minijinja::value::FunctionArgs<'a>,
+    {
+        self.templates
+            .add(move |environment| environment.add_filter(name, filter));
+        self
+    }
+
+    /// Adds a variable, which pages and error pages can use without a field for it. A field of the same name takes precedence.
+    ///
+    /// ```
+    /// use brubeck::{minijinja::Value, prelude::*};
+    ///
+    /// fn app(routes: Routes<()>) -> App<()> {
+    ///     App::new(routes, ())
+    ///         .global("site_name", "Blue")
+    ///         .global("double", Value::from_function(|n: i64| n * 2))
+    /// }
+    /// ```
+    ///
+    /// The value can be a function: [`minijinja::Value::from_function`]. As with [`filter`](App::filter), the attribute of a page names the
+    /// globals that it uses: `#[template("page.html", globals = ["site_name"])]`.
+    #[cfg(feature = "templates")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "templates")))]
+    pub fn global(mut self, name: &'static str, value: impl Into<minijinja::Value>) -> App<S> {
+        let value = value.into();
+        self.templates
+            .add(move |environment| environment.add_global(name, value));
         self
     }
 
     /// Sets the longest time that a shutdown waits for requests in progress. The default is 30 seconds.
+    ///
+    /// ```
+    /// # use brubeck::prelude::*;
+    /// # use std::time::Duration;
+    /// # fn example(routes: Routes<()>) -> App<()> {
+    /// App::new(routes, ()).drain(Duration::from_secs(10)) // less than the time after which the supervisor kills the process
+    /// # }
+    /// ```
     ///
     /// Afterwards [`serve`](App::serve), [`Running::stop`] and [`Running::until_signal`] stop waiting and return an error.
     pub fn drain(mut self, timeout: Duration) -> App<S> {
@@ -164,6 +281,7 @@ impl<S: Send + Sync + 'static> App<S> {
     /// # Examples
     ///
     /// ```no_run
+    /// # use brubeck::Service;
     /// # use brubeck::prelude::*;
     /// # async fn example(routes: Routes<()>) -> brubeck::Result {
     /// App::new(routes, ())
@@ -177,26 +295,54 @@ impl<S: Send + Sync + 'static> App<S> {
         self
     }
 
-    /// Serves until SIGINT or SIGTERM, then completes the requests in progress and returns.
+    /// Serves until SIGINT or SIGTERM, then completes the requests in progress and returns. A second signal ends the process at once.
     ///
-    /// To stop the application in another way, use [`start`](App::start) and [`Running::handle`]. Also returns if all
-    /// connections have ended.
+    /// ```no_run
+    /// use brubeck::prelude::*;
+    ///
+    /// #[get("/")]
+    /// async fn index() -> &'static str {
+    ///     "hello"
+    /// }
+    ///
+    /// #[tokio::main]
+    /// async fn main() -> brubeck::Result {
+    ///     App::new(routes![index], ()).serve(Http::bind("127.0.0.1:6767")).await
+    /// }
+    /// ```
+    ///
+    /// `connection` is an [`Http`](crate::Http), a [`Mongrel2`](crate::Mongrel2), a [`Service`](crate::Service) or a
+    /// [`LegacyService`](crate::LegacyService); add more with [`also`](App::also). To stop the application in another way, use
+    /// [`start`](App::start) and [`Running::handle`]. Also returns if all connections have ended.
     ///
     /// # Errors
     ///
-    /// Returns an error if the configuration is not valid:
+    /// Returns an [`Error`](crate::Error) if a setting of the application is not valid:
     ///
-    /// * an address cannot be bound, or is not a valid endpoint;
-    /// * the certificate or the key for TLS cannot be used;
-    /// * the template folder cannot be read;
-    /// * a route pattern is too large to compile;
-    /// * a cookie secret is too short, or there are more than four;
-    /// * a trusted proxy is not an address, a network, or `unix`;
-    /// * the prefix of a mounted service does not start with `/`;
-    /// * a handler with [limits](App::limit) is not in the route list;
-    /// * a handler sends a call with [`nowait`](crate::TypedCall::nowait), and no response handler takes its response.
+    /// | setting | reason |
+    /// |---|---|
+    /// | the routes | a pattern is too large to compile, or a handler sends a call with [`nowait`](crate::TypedCall::nowait) and no response handler takes its response |
+    /// | [`timeout`](App::timeout) | 0 |
+    /// | [`limit`](App::limit) | the handler is not in the route list, or its timeout or concurrency is 0 |
+    /// | [`route_layer`](App::route_layer) | the table has no web handler, or a handler that is not in the route list |
+    /// | [`mount`](App::mount), [`files`](App::files) | the prefix does not start with `/`, or contains a segment `.` or `..` or a NUL |
+    /// | [`templates`](App::templates) | the folder cannot be read |
+    /// | [`cookie_secret`](App::cookie_secret) | shorter than 32 bytes, or more than four secrets |
+    /// | [`login_url`](App::login_url) | neither a path that begins with a single `/` nor an `http` or `https` URL |
+    /// | [`trusted_proxies`](App::trusted_proxies) | neither an address nor a network nor `unix` |
+    /// | [`hosts`](App::hosts), [`trust_origin`](App::trust_origin) | not a host, or not an origin |
+    /// | [`development`](App::development) | not set, and the environment variable `BRUBECK_ENV` is neither `development` nor `production` |
     ///
-    /// Also returns an error if the shutdown takes longer than [`drain`](App::drain) allows.
+    /// Returns one as well if a connection cannot be opened:
+    ///
+    /// | connection | reason |
+    /// |---|---|
+    /// | [`Http`](crate::Http) | the address is invalid or cannot be bound, a timeout or limit is 0, the certificate or key for TLS cannot be used, or systemd has passed no socket to `Http::inherited` |
+    /// | [`Service`](crate::Service) | the address is invalid or cannot be bound, the passphrase is empty, or a limit is 0 |
+    /// | [`LegacyService`](crate::LegacyService) | an address is invalid, or is on another machine without `allow_clear_text`; the passphrase is empty, or the concurrency is 0 |
+    /// | [`Mongrel2`](crate::Mongrel2) | an endpoint or the template of [`uploads`](crate::Mongrel2::uploads) is invalid, `keep_alive` is 0, or one of several servers has an empty `recv_ident` |
+    ///
+    /// After the shutdown has begun, returns an error if it takes longer than [`drain`](App::drain) allows.
     pub async fn serve(self, connection: impl Connection) -> Result {
         self.start(connection).await?.until_signal().await
     }
@@ -218,12 +364,13 @@ impl<S: Send + Sync + 'static> App<S> {
     ///
     /// # Errors
     ///
-    /// Returns an error if the configuration is not valid, like [`serve`](App::serve).
+    /// Returns an [`Error`](crate::Error) if a setting is not valid or a connection cannot be opened: see [`serve`](App::serve).
     pub async fn start(mut self, connection: impl Connection) -> Result<Running> {
         self.connections.insert(0, Box::new(connection));
         let connections = std::mem::take(&mut self.connections);
         let drain = self.drain;
         let application = self.assemble(open_link())?;
+        application.log_routes();
         Running::open(application, connections, drain).await
     }
 
@@ -234,15 +381,36 @@ impl<S: Send + Sync + 'static> App<S> {
         Ok((assembled, web))
     }
 
+    /// Builds the application without its connections. Its clients connect to their services.
+    pub(crate) fn into_application(self) -> Result<(Arc<dyn Application>, AppService)> {
+        self.application(open_link())
+    }
+
     /// Converts the application to a tower service for HTTP requests, without opening its connections.
+    ///
+    /// ```
+    /// use brubeck::prelude::*;
+    /// use tower::ServiceExt;
+    ///
+    /// #[get("^/$")]
+    /// async fn index() -> &'static str {
+    ///     "hello"
+    /// }
+    ///
+    /// # async fn example() -> brubeck::Result {
+    /// let service = App::new(routes![index], ()).into_service()?;
+    /// let Ok(response) = service.oneshot(http::Request::new(Body::empty())).await;
+    /// assert_eq!(response.status(), 200);
+    /// # Ok(()) }
+    /// ```
     ///
     /// Nest it in another framework, such as a router of axum, or call it without a socket. See [`AppService`] for an
     /// example.
     ///
     /// # Errors
     ///
-    /// Returns an error if the configuration is not valid, like [`serve`](App::serve). The connections of
-    /// [`also`](App::also) are neither checked nor opened.
+    /// Returns an [`Error`](crate::Error) if a setting of the application is not valid: see the first table of [`serve`](App::serve). The
+    /// connections of [`also`](App::also) are neither checked nor opened.
     pub fn into_service(self) -> Result<AppService> {
         Ok(self.assemble(open_link())?.web.clone())
     }

@@ -1,6 +1,6 @@
 //! One web request from top to bottom.
 //!
-//! 1. `RootService` (`app/root.rs`) applies the trusted proxies, and the layers run.
+//! 1. `RootService` (`app/root.rs`) decides the client and the authority (`app/addressing.rs`), and the layers run.
 //! 2. [`AppInner::dispatch`] selects the responder: a mounted service, a handler, the fallback, or a fixed response such as 405.
 //! 3. [`AppInner::run_inline`] polls a handler once, if the front end allows it. [`AppInner::run`] does the rest: the limits
 //!    of the route, the body, the hooks, the handler and its timeout, the cookies.
@@ -9,17 +9,21 @@
 
 use super::finalize::{ResponsePreferences, needs_finalizing};
 use super::inner::AppInner;
-use super::limits::{ConcurrencyPermit, ResponseTimeout, acquire_permit};
-use super::tower::{AppService, limit_body};
+use super::limits::{Limits, ResponseTimeout, acquire_permit};
+use super::tower::{AppService, Mounted};
 use crate::extract::{Captures, Context, PendingBody};
+#[cfg(feature = "files")]
+use crate::files::{FileRequest, Files};
 use crate::handler::{PollTimer, poll_inline};
-use crate::message::{Message, RemoteAddr};
+use crate::message::{Message, WebClient};
 use crate::method::{Kind, Method};
 use crate::response::http_response::http_response;
 use crate::response::{Body, BodyError, IntoReply, Problem, Response};
-use crate::routing::{BoxFuture as HandlerFuture, Entry, Match};
+use crate::routing::{BoxFuture as HandlerFuture, Entry, Match, routed_text};
 use crate::scope::RequestScope;
 use crate::status::Status;
+use crate::target::{canonical_path, check_query};
+use crate::websocket::UpgradeHandle;
 use futures_util::FutureExt;
 use http::header::{ALLOW, HeaderValue};
 use http::request::Parts;
@@ -27,6 +31,7 @@ use http::uri::PathAndQuery;
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::Poll;
+use tokio::sync::OwnedSemaphorePermit;
 
 /// Limit for the path and query of a request, in bytes.
 const MAX_TARGET_BYTES: usize = 8 * 1024;
@@ -43,8 +48,11 @@ pub(super) enum Dispatch<S: 'static> {
     Response(Box<Response>, ResponsePreferences),
     /// The fallback hook.
     Fallback(Box<Parts>, ResponsePreferences),
-    /// A mounted service.
+    /// A mounted service, or the route and its layers.
     Mount(AppService, Box<http::Request<Body>>),
+    /// A folder of files.
+    #[cfg(feature = "files")]
+    Files(Arc<Files>, Box<FileRequest>, ResponsePreferences),
 }
 
 impl<S> Dispatch<S> {
@@ -55,7 +63,7 @@ impl<S> Dispatch<S> {
                 running.timer.as_ref().is_some_and(PollTimer::should_poll_inline)
             }
             Dispatch::Response(..) => true,
-            Dispatch::Pending(..) | Dispatch::Fallback(..) | Dispatch::Mount(..) => false,
+            _ => false,
         }
     }
 }
@@ -66,6 +74,38 @@ pub(super) struct PendingRequest<S: 'static> {
     captures: Captures,
     message: Message,
     body: Body,
+}
+
+/// A permit of a route, and the WebSocket that the request may open.
+struct HeldPermit {
+    permit: OwnedSemaphorePermit,
+    upgrade: Option<UpgradeHandle>,
+}
+
+impl HeldPermit {
+    /// Acquires a permit. Returns `None` if the route has no limit for concurrent requests.
+    ///
+    /// # Errors
+    ///
+    /// Returns a 503 response if no permit is free.
+    fn acquire(limits: Option<&Limits>, message: &Message) -> Result<Option<HeldPermit>, Response> {
+        let permit = acquire_permit(limits)?;
+        Ok(permit.map(|permit| HeldPermit {
+            permit,
+            upgrade: message.extension::<UpgradeHandle>().cloned(),
+        }))
+    }
+
+    /// Keeps the permit until the response has been sent, or until the WebSocket that it opens is closed.
+    fn keep_until_sent(self, response: http::Response<Body>) -> http::Response<Body> {
+        match self.upgrade {
+            Some(upgrade) if response.status() == http::StatusCode::SWITCHING_PROTOCOLS => {
+                upgrade.keep_until_closed(self.permit);
+                response
+            }
+            _ => response.map(|body| body.keep_until_sent(self.permit)),
+        }
+    }
 }
 
 /// A handler that has all its input.
@@ -101,32 +141,64 @@ impl<S: Send + Sync + 'static> AppInner<S> {
     /// `http::Request` is expensive. `measure_latency` times the handler, for later predictions.
     pub(super) fn dispatch(
         self: &Arc<Self>,
-        request: http::Request<Body>,
-        peer: Option<RemoteAddr>,
+        mut request: http::Request<Body>,
+        client: WebClient,
         measure_latency: bool,
     ) -> Dispatch<S> {
-        if let Some((service, uri)) = self.mounts.find(request.uri()) {
-            return self.dispatch_to_mount(service, request, uri, peer);
-        }
         let method = Method::from_http(request.method());
-        let target = match method {
-            Some(method) => self.match_route(method, request.uri().path()),
-            None => RouteTarget::Response(Problem::new(501, "this method is not supported").into_reply()),
+        let (target, decoded_path) = match (method, canonical_path(request.uri().path())) {
+            (Some(Method::Options), _) if request.uri().path() == "*" => {
+                (RouteTarget::Response(self.server_options()), None)
+            }
+            // The target of CONNECT is an authority without a path, and this server is not a proxy.
+            (None | Some(Method::Connect), Err(_)) => (RouteTarget::Response(unsupported_method()), None),
+            (_, Err(reason)) => (RouteTarget::Response(bad_target(reason)), None),
+            (method, Ok(path)) => {
+                if let Some((mounted, uri)) = self.mounts.find(request.uri(), &path) {
+                    return self.dispatch_to_mount(mounted, request, uri, client);
+                }
+                let target = match method {
+                    Some(method) => self.match_route(method, path.bytes()),
+                    None => RouteTarget::Response(unsupported_method()),
+                };
+                let target = match target {
+                    // Only a proxy supports it for every resource (RFC 9110, section 9.3.6).
+                    RouteTarget::NotFound if method == Some(Method::Connect) => {
+                        RouteTarget::Response(unsupported_method())
+                    }
+                    target => target,
+                };
+                if let RouteTarget::NotFound = target
+                    && self.hooks.fallback.is_none()
+                    && let Some((mounted, uri)) = self.mounts.find_root(request.uri(), &path)
+                {
+                    return self.dispatch_to_mount(mounted, request, uri, client);
+                }
+                let decoded = match &target {
+                    RouteTarget::Handler(route) => routed_text(route.entry.spec, path),
+                    _ => None,
+                };
+                (target, decoded)
+            }
         };
-        if let RouteTarget::NotFound = target
-            && self.hooks.fallback.is_none()
-            && let Some((service, uri)) = self.mounts.find_root(request.uri())
-        {
-            return self.dispatch_to_mount(service, request, uri, peer);
-        }
         // Requests for mounted services are exempt: the services decide themselves which requests they accept.
-        let target = self.reject(&request).map_or(target, RouteTarget::Response);
+        let target = self
+            .reject(&request, client)
+            .map_or(target, RouteTarget::Response);
+        if let RouteTarget::Handler(route) = &target
+            && let Some(layer) = self.route_layers.next(route.index, request.extensions())
+        {
+            let layer = layer.clone();
+            client.add_to(request.extensions_mut());
+            return Dispatch::Mount(layer, Box::new(request));
+        }
         let (mut parts, body) = request.into_parts();
         let keep_message = !self.hooks.catchers.is_empty();
-        let preferences = ResponsePreferences::new(&parts, method, peer, keep_message);
+        let preferences = ResponsePreferences::new(&parts, method, client, keep_message);
         match target {
             RouteTarget::Handler(route) => {
-                let message = Message::from_request_parts(route.entry.spec.method, parts, peer);
+                let mut message = Message::from_request_parts(route.entry.spec.method, parts, client);
+                message.set_decoded_path(decoded_path);
                 self.dispatch_to_handler(route, message, body, measure_latency, preferences)
             }
             RouteTarget::Response(response) => Dispatch::Response(Box::new(response), preferences),
@@ -134,28 +206,48 @@ impl<S: Send + Sync + 'static> AppInner<S> {
                 Dispatch::Response(Box::new(Status::NOT_FOUND.into_reply()), preferences)
             }
             RouteTarget::NotFound => {
-                if let Some(peer) = peer {
-                    parts.extensions.insert(peer);
-                }
+                client.add_to(&mut parts.extensions);
                 Dispatch::Fallback(Box::new(parts), preferences)
             }
         }
     }
 
-    /// Passes the request on with the URI that the mounted service sees, and with the application's body limit.
+    /// Passes the request on with the URI below the prefix. A service also gets the application's body limit.
     fn dispatch_to_mount(
         &self,
-        service: AppService,
+        mounted: Mounted,
         request: http::Request<Body>,
         uri: http::Uri,
-        peer: Option<RemoteAddr>,
+        client: WebClient,
     ) -> Dispatch<S> {
-        let mut request = limit_body(request, self.body_limit);
+        let service = match mounted {
+            Mounted::Service(service) => service,
+            #[cfg(feature = "files")]
+            Mounted::Files(files) => return self.dispatch_to_files(files, request, uri, client),
+        };
+        let mut request = request.map(|body| body.limited(self.body_limit));
+        // A router of axum would have a limit of its own.
+        #[cfg(feature = "axum")]
+        axum_core::extract::DefaultBodyLimit::max(self.body_limit).apply(&mut request);
         *request.uri_mut() = uri;
-        if let Some(peer) = peer {
-            request.extensions_mut().insert(peer);
-        }
+        client.add_to(request.extensions_mut());
         Dispatch::Mount(service, Box::new(request))
+    }
+
+    #[cfg(feature = "files")]
+    fn dispatch_to_files(
+        &self,
+        files: Arc<Files>,
+        request: http::Request<Body>,
+        uri: http::Uri,
+        client: WebClient,
+    ) -> Dispatch<S> {
+        let (parts, _) = request.into_parts();
+        let keep_message = !self.hooks.catchers.is_empty();
+        let method = Method::from_http(&parts.method);
+        let preferences = ResponsePreferences::new(&parts, method, client, keep_message);
+        let request = FileRequest::new(parts.method, parts.headers, &parts.uri, uri);
+        Dispatch::Files(files, Box::new(request), preferences)
     }
 
     /// Prepares the handler to run at once if the body is complete and within the limit, and the route neither has limits of
@@ -198,13 +290,20 @@ impl<S: Send + Sync + 'static> AppInner<S> {
         Dispatch::Handler(running, preferences)
     }
 
-    /// Rejects a request whose target is too long or that may be forged by another site.
-    fn reject(&self, request: &http::Request<Body>) -> Option<Response> {
+    /// Rejects a request whose target is too long or invalid, or that may be forged by another site.
+    fn reject(&self, request: &http::Request<Body>, client: WebClient) -> Option<Response> {
         let target = request.uri().path_and_query().map_or("/", PathAndQuery::as_str);
         if target.len() > MAX_TARGET_BYTES {
             return Some(Problem::new(414, "the path and query are too long").into_reply());
         }
-        if self.cross_site.is_forged(request.method(), request.headers()) {
+        if let Some(Err(reason)) = request.uri().query().map(check_query) {
+            return Some(bad_target(reason));
+        }
+        let scheme = || client.scheme.or_in(request.extensions());
+        if self
+            .cross_site
+            .is_forged(request.method(), request.headers(), scheme)
+        {
             let path = request.uri().path();
             tracing::warn!(path, "rejected a cross-site request");
             return Some(Problem::new(403, "this request was started by another site").into_reply());
@@ -212,7 +311,16 @@ impl<S: Send + Sync + 'static> AppInner<S> {
         None
     }
 
-    fn match_route(&self, method: Method, path: &str) -> RouteTarget<S> {
+    /// Responds to `OPTIONS *`, which asks for the methods of the whole server (RFC 9110, section 9.3.7).
+    fn server_options(&self) -> Response {
+        let web = self.router.specs().filter(|spec| spec.kind == Kind::Web);
+        let methods: Vec<Method> = web.map(|spec| spec.method).collect();
+        let mut response = Status::NO_CONTENT.into_reply();
+        response.headers_mut().insert(ALLOW, allow_header(&methods));
+        response
+    }
+
+    fn match_route(&self, method: Method, path: &[u8]) -> RouteTarget<S> {
         match self.router.find(Kind::Web, method, path) {
             Match::Found {
                 entry,
@@ -277,6 +385,8 @@ impl<S: Send + Sync + 'static> AppInner<S> {
     /// needs no handler. Otherwise continue with [`run`](Self::run).
     pub(super) fn run_inline(&self, dispatch: &mut Dispatch<S>) -> Option<http::Response<Body>> {
         let (running, preferences) = match dispatch {
+            // Saving a session in its store waits.
+            Dispatch::Handler(..) if self.context.sessions.has_store() => return None,
             Dispatch::Handler(running, preferences) => (running, preferences),
             Dispatch::Response(response, _) if !needs_finalizing(response) => {
                 let response = std::mem::replace(&mut **response, Response::new(Status::OK));
@@ -299,9 +409,16 @@ impl<S: Send + Sync + 'static> AppInner<S> {
 
     /// Runs the selected responder. Rare cases are boxed to keep this future small.
     pub(super) async fn run(self: Arc<Self>, dispatch: Dispatch<S>) -> http::Response<Body> {
+        let mut held = None;
         let (response, preferences) = match dispatch {
             Dispatch::Handler(running, preferences) => (self.run_handler(running).await, preferences),
             Dispatch::Pending(pending, preferences) => {
+                held = match HeldPermit::acquire(self.limits.of(pending.entry.spec), &pending.message) {
+                    Ok(held) => held,
+                    Err(unavailable) => {
+                        return http_response(Box::pin(self.finalize(unavailable, preferences)).await);
+                    }
+                };
                 (Box::pin(self.run_pending(*pending)).await, preferences)
             }
             Dispatch::Response(response, preferences) => (*response, preferences),
@@ -309,16 +426,23 @@ impl<S: Send + Sync + 'static> AppInner<S> {
                 (Box::pin(self.run_fallback(*parts)).await, preferences)
             }
             Dispatch::Mount(service, request) => return service.respond(*request).await,
+            #[cfg(feature = "files")]
+            Dispatch::Files(files, request, preferences) => {
+                (Box::pin(files.respond(*request)).await, preferences)
+            }
         };
-        if needs_finalizing(&response) {
+        let response = if needs_finalizing(&response) {
             http_response(Box::pin(self.finalize(response, preferences)).await)
         } else {
             http_response(response)
+        };
+        match held {
+            Some(held) => held.keep_until_sent(response),
+            None => response,
         }
     }
 
-    /// Acquires a permit of the route, reads the body unless the handler streams it, and runs the handler. Returns an error
-    /// response if no permit is free, or if the body cannot be read.
+    /// Reads the body unless the handler streams it, and runs the handler. Returns an error response if the body cannot be read.
     async fn run_pending(self: &Arc<Self>, pending: PendingRequest<S>) -> Response {
         let PendingRequest {
             entry,
@@ -327,10 +451,6 @@ impl<S: Send + Sync + 'static> AppInner<S> {
             body,
         } = pending;
         let limits = self.limits.of(entry.spec);
-        let _permit: ConcurrencyPermit<'_> = match acquire_permit(limits) {
-            Ok(permit) => permit,
-            Err(unavailable) => return unavailable,
-        };
         let body_limit = limits
             .and_then(|limits| limits.body_limit)
             .unwrap_or(self.body_limit);
@@ -345,8 +465,13 @@ impl<S: Send + Sync + 'static> AppInner<S> {
             }
             ResponseTimeout::from_first_wait(self.timeout_for(limits))
         };
-        if let Some(part_limit) = limits.and_then(|limits| limits.part_limit) {
-            message = message.with_extension(part_limit);
+        if let Some(part_limits) = limits.and_then(|limits| limits.part_limits) {
+            message = message.with_extension(part_limits);
+        }
+        if let Some(bytes) = limits.and_then(|limits| limits.message_limit)
+            && let Some(upgrade) = message.extension::<UpgradeHandle>()
+        {
+            upgrade.set_message_limit(bytes);
         }
         self.run_handler(self.prepare_handler(entry, captures, message, timeout))
             .await
@@ -365,6 +490,8 @@ impl<S: Send + Sync + 'static> AppInner<S> {
         } = &mut running;
         let handler = timed(timer, self.catch_panic(entry, future));
         let mut response = timeout.run(entry.spec.name, handler).await;
+        self.save_session(running.timeout.scope(), running.entry.spec.name)
+            .await;
         self.complete_handler(&running, &mut response);
         response
     }
@@ -381,17 +508,28 @@ impl<S: Send + Sync + 'static> AppInner<S> {
     /// Ends the scope of the request, sets the cookies, and runs the `after` hooks.
     fn complete_handler(&self, running: &RunningHandler<S>, response: &mut Response) {
         running.timeout.scope().finish();
-        self.apply_cookies(running.timeout.scope(), response);
+        self.apply_cookies(running.timeout.scope(), response, running.entry.spec.name);
         if let Some(message) = &running.message_for_after {
             let original = std::mem::replace(response, Response::new(Status::OK));
             let after = self.hooks.after.iter();
-            *response = after.fold(original, |response, hook| hook(message, response));
+            let changed = after.fold(original, |response, hook| hook(message, response));
+            // A hook may respond with a template of its own.
+            *response = self.templates.render(changed);
         }
     }
 
-    pub(super) fn apply_cookies(&self, scope: &RequestScope, response: &mut Response) {
+    /// Saves a changed session, if sessions are in a store.
+    pub(super) async fn save_session(&self, scope: &RequestScope, handler: &'static str) {
+        if self.context.sessions.has_store()
+            && let (Some(cookies), Some(keys)) = (scope.cookies(), &self.context.cookie_keys)
+        {
+            cookies.save_session(keys, handler).await;
+        }
+    }
+
+    pub(super) fn apply_cookies(&self, scope: &RequestScope, response: &mut Response, handler: &'static str) {
         if let Some(cookies) = scope.cookies() {
-            cookies.apply_to(self.context.cookie_keys.as_ref(), response.headers_mut());
+            cookies.apply_to(self.context.cookie_keys.as_ref(), response.headers_mut(), handler);
         }
     }
 }
@@ -405,6 +543,14 @@ fn timed<T>(
         Some(timer) => timer.poll(|| handler.poll_unpin(cx)),
         None => handler.poll_unpin(cx),
     })
+}
+
+fn unsupported_method() -> Response {
+    Problem::new(501, "this method is not supported").into_reply()
+}
+
+fn bad_target(reason: &'static str) -> Response {
+    Problem::new(400, reason).into_reply()
 }
 
 fn body_error_response(error: &BodyError) -> Response {

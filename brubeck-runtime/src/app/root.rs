@@ -1,33 +1,41 @@
-//! The outermost service of an application: client address, access log, framing, and panics that nothing else catches.
+//! The outermost service of an application: client and authority, access log, framing, and panics that nothing else catches.
 
+use super::addressing::Addressing;
 use super::inner::{ACCESS_LOG, AppInner};
+use super::route_layers::PassedLayers;
 use super::tower::{AppService, HttpService};
-use super::trusted_proxies::TrustedProxies;
 use crate::handler::{DispatchMode, HttpResponseFuture};
-use crate::message::RemoteAddr;
+use crate::message::{RemoteAddr, WebClient};
 use crate::response::Body;
 use crate::response::http_response::{LengthSource, apply_framing, error_response};
+use crate::target::path_for_log;
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Either};
 use http::StatusCode;
 use http::uri::PathAndQuery;
+use std::borrow::Cow;
 use std::future::ready;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Instant;
 
-/// The outermost service: applies the trusted proxies, writes the access log, and catches panics of layers, mounted services
+/// The outermost service: decides the client and the authority of a request, writes the access log, and catches panics of layers, mounted services
 /// and `after` hooks.
 pub(super) struct RootService<S: 'static> {
     pub(super) app: Arc<AppInner<S>>,
     /// The application within its layers, if it has any.
     pub(super) layered: Option<AppService>,
-    pub(super) proxies: TrustedProxies,
+    pub(super) addressing: Addressing,
 }
 
 impl<S: Send + Sync + 'static> HttpService for RootService<S> {
     fn respond(&self, request: http::Request<Body>) -> BoxFuture<'static, http::Response<Body>> {
-        match self.handle(request, None, LengthSource::Response, DispatchMode::Deferred) {
+        match self.handle(
+            request,
+            WebClient::default(),
+            LengthSource::Response,
+            DispatchMode::Deferred,
+        ) {
             Either::Left(ready) => Box::pin(ready),
             Either::Right(pending) => pending,
         }
@@ -35,38 +43,40 @@ impl<S: Send + Sync + 'static> HttpService for RootService<S> {
 }
 
 impl<S: Send + Sync + 'static> RootService<S> {
-    /// Responds to a request of `peer`. If that is `None`, the address may be in the extensions of the request.
+    /// Responds to a request of `client`. An address or a scheme that `client` lacks may be in the extensions of the request.
     ///
     /// With layers the response is never ready at once: they are not polled inline.
     pub(super) fn handle(
         &self,
         mut request: http::Request<Body>,
-        mut peer: Option<RemoteAddr>,
+        mut client: WebClient,
         length: LengthSource,
         mode: DispatchMode,
     ) -> HttpResponseFuture {
-        // Layers and proxies need the address in the extensions. Otherwise it is passed as an argument, because the first
-        // insertion into the extensions allocates.
-        if self.layered.is_some() || self.proxies.is_enabled() {
-            if let Some(peer) = peer.take() {
-                request.extensions_mut().insert(peer);
-            }
-            self.proxies.resolve(&mut request);
-        }
+        // Read the clock only if the access log is enabled.
+        let received = tracing::enabled!(target: ACCESS_LOG, tracing::Level::INFO).then(Instant::now);
+        let refusal = self.addressing.resolve(&mut request, &mut client).err();
         let meta = RequestMeta {
-            // Read the clock only if the access log is enabled.
-            received: tracing::enabled!(target: ACCESS_LOG, tracing::Level::INFO).then(Instant::now),
+            received,
             method: request.method().clone(),
             target: request.uri().path_and_query().cloned(),
-            peer: peer.or_else(|| request.extensions().get().copied()),
+            peer: client.address,
             length,
         };
+        if let Some((code, reason)) = refusal {
+            let mut response = error_response(code, reason);
+            meta.complete(&mut response);
+            return Either::Left(ready(response));
+        }
         if let Some(layered) = &self.layered {
+            // Layers need them in the extensions. Otherwise they are passed as an argument, because the first insertion into the
+            // extensions allocates.
+            client.add_to(request.extensions_mut());
             return Either::Right(Box::pin(meta.complete_after(layered.respond(request))));
         }
         let app = &self.app;
         let measure_latency = mode == DispatchMode::InlineIfFast;
-        let mut dispatch = app.dispatch(request, peer, measure_latency);
+        let mut dispatch = app.dispatch(request, client, measure_latency);
         let inline = match mode {
             DispatchMode::Deferred => false,
             DispatchMode::InlineIfFast => dispatch.is_fast(),
@@ -110,7 +120,7 @@ impl RequestMeta {
     }
 
     fn panic_response(&self) -> http::Response<Body> {
-        let (method, path) = (&self.method, self.path());
+        let (method, path) = (&self.method, &*self.path());
         // Panics of handlers, `before` hooks, fallbacks and catchers are caught closer to their source.
         tracing::error!(%method, path, "layer, mounted service or `after` hook panicked");
         let mut response = error_response(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error");
@@ -124,7 +134,7 @@ impl RequestMeta {
             tracing::info!(
                 target: ACCESS_LOG,
                 method = %self.method,
-                path = self.path(),
+                path = &*self.path(),
                 status = response.status().as_u16(),
                 elapsed = ?received.elapsed(),
                 peer = self.peer.map(tracing::field::display),
@@ -134,8 +144,8 @@ impl RequestMeta {
         apply_framing(response, self.method == http::Method::HEAD, self.length);
     }
 
-    fn path(&self) -> &str {
-        self.target.as_ref().map_or("/", PathAndQuery::path)
+    fn path(&self) -> Cow<'_, str> {
+        path_for_log(self.target.as_ref().map_or("/", PathAndQuery::path))
     }
 }
 
@@ -145,7 +155,27 @@ pub(super) struct RouterService<S: 'static>(pub(super) Arc<AppInner<S>>);
 impl<S: Send + Sync + 'static> HttpService for RouterService<S> {
     fn respond(&self, request: http::Request<Body>) -> BoxFuture<'static, http::Response<Body>> {
         let app = self.0.clone();
-        let dispatch = app.dispatch(request, None, false);
+        let dispatch = app.dispatch(request, WebClient::default(), false);
+        Box::pin(app.run(dispatch))
+    }
+}
+
+/// The application inside a layer of its routes. It routes the request again, because a layer may have changed it.
+pub(super) struct LayeredRoutes<S: 'static> {
+    /// Weak, because the application owns its layers.
+    pub(super) app: Weak<AppInner<S>>,
+    /// The index of the layer.
+    pub(super) index: usize,
+}
+
+impl<S: Send + Sync + 'static> HttpService for LayeredRoutes<S> {
+    fn respond(&self, mut request: http::Request<Body>) -> BoxFuture<'static, http::Response<Body>> {
+        let Some(app) = self.app.upgrade() else {
+            let stopped = error_response(StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable");
+            return Box::pin(ready(stopped));
+        };
+        PassedLayers::add(request.extensions_mut(), self.index);
+        let dispatch = app.dispatch(request, WebClient::default(), false);
         Box::pin(app.run(dispatch))
     }
 }

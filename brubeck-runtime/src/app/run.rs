@@ -1,5 +1,6 @@
 //! A running application and its shutdown.
 
+use super::signals::{SignalListener, StopSignal};
 use crate::error::{Error, Result};
 use crate::handler::{Application, Connection, Stop};
 use std::sync::Arc;
@@ -24,6 +25,7 @@ use tokio::task::JoinSet;
 /// ```
 #[must_use = "dropping a running application stops it"]
 pub struct Running {
+    application: Arc<dyn Application>,
     addresses: Vec<String>,
     connections: JoinSet<()>,
     stop: watch::Sender<bool>,
@@ -42,6 +44,7 @@ impl Running {
         }
         let (stop, stop_signal) = Stop::new();
         let mut running = Running {
+            application,
             addresses: Vec::new(),
             connections: JoinSet::new(),
             stop,
@@ -57,12 +60,32 @@ impl Running {
 
     /// Returns the address of the connection that was passed to [`App::start`](crate::App::start), such as
     /// `http://127.0.0.1:6767`. A port of 0 is replaced by the actual port.
+    ///
+    /// ```no_run
+    /// # use brubeck::prelude::*;
+    /// # async fn example(app: App<()>) -> brubeck::Result {
+    /// let running = app.start(Http::bind("127.0.0.1:0")).await?;
+    /// println!("open {} in a browser", running.address()); // http://127.0.0.1:41873
+    /// running.until_signal().await
+    /// # }
+    /// ```
     pub fn address(&self) -> &str {
         self.addresses.first().map_or("", String::as_str)
     }
 
-    /// Returns the addresses of all connections: that of [`App::start`](crate::App::start) first, then those of
-    /// [`App::also`](crate::App::also) in the order in which they were added.
+    /// Returns the addresses of all connections.
+    ///
+    /// ```no_run
+    /// # use brubeck::prelude::*;
+    /// # async fn example(app: App<()>) -> brubeck::Result {
+    /// let running = app.start(Http::bind("127.0.0.1:0")).await?;
+    /// println!("listening on {}", running.addresses().join(", "));
+    /// running.until_signal().await
+    /// # }
+    /// ```
+    ///
+    /// That of [`App::start`](crate::App::start) is the first, followed by those of [`App::also`](crate::App::also) in the order in which
+    /// they were added.
     pub fn addresses(&self) -> &[String] {
         &self.addresses
     }
@@ -86,10 +109,23 @@ impl Running {
 
     /// Stops accepting messages, and returns when the requests in progress are complete.
     ///
+    /// ```no_run
+    /// # use brubeck::prelude::*;
+    /// # async fn example(app: App<()>) -> brubeck::Result {
+    /// let running = app.start(Http::bind("127.0.0.1:0")).await?;
+    /// // Send requests to `running.address()`.
+    /// running.stop().await
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
-    /// Returns an error if they take longer than [`App::drain`](crate::App::drain) allows.
+    /// Returns an [`Error`] if they take longer than [`App::drain`](crate::App::drain) allows.
     pub async fn stop(mut self) -> Result {
+        self.drain().await
+    }
+
+    async fn drain(&mut self) -> Result {
         self.stop.send_replace(true);
         let finished = tokio::time::timeout(self.drain, async {
             while self.connections.join_next().await.is_some() {}
@@ -104,19 +140,59 @@ impl Running {
 
     /// Waits for SIGINT, SIGTERM or [`Handle::drain`], then [stops](Running::stop). Also returns if all connections have ended.
     ///
+    /// ```no_run
+    /// # use brubeck::prelude::*;
+    /// # async fn example(app: App<()>) -> brubeck::Result {
+    /// let running = app.start(Http::bind("127.0.0.1:0")).await?;
+    /// running.until_signal().await
+    /// # }
+    /// ```
+    ///
+    /// A second signal ends the process at once, without running destructors, with the exit code 130 after SIGINT and 143 after SIGTERM. So does a
+    /// signal that arrives after this method has returned, unless another application waits for signals.
+    ///
     /// # Errors
     ///
-    /// Returns an error if the requests in progress take longer than [`App::drain`](crate::App::drain) allows.
+    /// Returns an [`Error`] if the requests in progress take longer than [`App::drain`](crate::App::drain) allows.
     pub async fn until_signal(mut self) -> Result {
+        let mut signals = SignalListener::new();
+        let mut first_signal = async || match &mut signals {
+            Some(signals) => signals.first().await,
+            None => std::future::pending().await,
+        };
         let mut stop_requested = self.stop.subscribe();
         let ended = async { while self.connections.join_next().await.is_some() {} };
-        tokio::select! {
-            signal = shutdown_signal() => tracing::info!(signal, "shutting down"),
-            _ = stop_requested.wait_for(|stop| *stop) => tracing::info!("shutting down: drain requested"),
-            () = ended => tracing::info!("shutting down: all connections have ended"),
+        let signal = tokio::select! {
+            signal = first_signal() => Some(signal),
+            _ = stop_requested.wait_for(|stop| *stop) => None,
+            () = ended => {
+                tracing::info!("shutting down: all connections have ended");
+                return Ok(());
+            }
+        };
+        match signal {
+            Some(signal) => log_drain(signal, &*self.application, self.drain),
+            None => tracing::info!("shutting down: drain requested"),
         }
-        self.stop().await
+        let (application, limit) = (self.application.clone(), self.drain);
+        let mut drain = std::pin::pin!(self.drain());
+        tokio::select! {
+            drained = &mut drain => return drained,
+            signal = first_signal(), if signal.is_none() => log_drain(signal, &*application, limit),
+        }
+        drain.await
     }
+}
+
+/// Says what a stopping application waits for.
+fn log_drain(signal: StopSignal, application: &dyn Application, limit: Duration) {
+    let handlers = match application.running_handlers() {
+        1 => "1 running handler".to_owned(),
+        count => format!("{count} running handlers"),
+    };
+    tracing::info!(
+        "{signal}: finishing {handlers} and open responses, for at most {limit:?}; send it again to stop at once"
+    );
 }
 
 impl Drop for Running {
@@ -129,12 +205,39 @@ impl Drop for Running {
 
 /// A handle that stops a running application. Cloning is cheap. A handle does not keep the application running.
 ///
-/// See [`Running::handle`] for an example.
+/// ```no_run
+/// # use brubeck::prelude::*;
+/// use brubeck::Handle;
+///
+/// # async fn example(app: App<()>) -> brubeck::Result {
+/// let running = app.start(Http::bind("127.0.0.1:6767")).await?;
+/// let handle: Handle = running.handle();
+/// std::thread::spawn(move || {
+///     // Stops when the standard input ends.
+///     let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
+///     handle.drain();
+/// });
+/// running.until_signal().await
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub struct Handle(watch::Sender<bool>);
 
 impl Handle {
     /// Starts a graceful shutdown and returns immediately.
+    ///
+    /// ```no_run
+    /// # use brubeck::prelude::*;
+    /// # async fn example(app: App<()>) -> brubeck::Result {
+    /// let running = app.start(Http::bind("127.0.0.1:6767")).await?;
+    /// let handle = running.handle();
+    /// tokio::spawn(async move {
+    ///     tokio::time::sleep(std::time::Duration::from_secs(3600)).await;
+    ///     handle.drain();
+    /// });
+    /// running.until_signal().await
+    /// # }
+    /// ```
     ///
     /// The application stops accepting messages: HTTP connections are closed after their current response, WebSockets are
     /// closed, and callers of a service are directed to other workers. [`until_signal`](Running::until_signal) returns when the
@@ -142,26 +245,6 @@ impl Handle {
     pub fn drain(&self) {
         self.0.send_replace(true);
     }
-}
-
-async fn shutdown_signal() -> &'static str {
-    use tokio::signal::unix::{SignalKind, signal};
-    // If no handler can be installed, the default action of SIGTERM still ends the process.
-    let Ok(mut terminate) = signal(SignalKind::terminate()) else {
-        return interrupt().await;
-    };
-    tokio::select! {
-        name = interrupt() => name,
-        _ = terminate.recv() => "SIGTERM",
-    }
-}
-
-async fn interrupt() -> &'static str {
-    // As above: without a handler, the default action of SIGINT ends the process.
-    if tokio::signal::ctrl_c().await.is_err() {
-        std::future::pending::<()>().await;
-    }
-    "SIGINT"
 }
 
 #[cfg(test)]

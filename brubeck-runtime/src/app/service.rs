@@ -2,10 +2,12 @@
 
 #[cfg(not(feature = "legacy"))]
 use super::no_legacy as legacy;
+use crate::error::Error;
 use crate::handler::{Application, Connection, OpenConnection, Stop};
 #[cfg(feature = "legacy")]
 use crate::legacy::server as legacy;
 use crate::rpc::codec::has_magic;
+use crate::rpc::codec::limits::MAX_FRAMES;
 use crate::rpc::core::WorkerConfig;
 use crate::rpc::server::{
     CallerSessions, DEFAULT_CONCURRENCY, InstrumentedApplication, parse_endpoint, serve_error,
@@ -23,6 +25,7 @@ const MAX_ENVELOPE_BYTES: usize = 64 << 10;
 /// # Examples
 ///
 /// ```no_run
+/// # use brubeck::Service;
 /// # use brubeck::prelude::*;
 /// # async fn example(routes: Routes<()>) -> brubeck::Result {
 /// App::new(routes, ()).serve(Service::bind("ipc://run/slow", "my_shared_secret")).await
@@ -74,10 +77,17 @@ pub struct Service {
 impl Service {
     /// Creates a service that binds `ipc://path/of/socket` or `tcp://host:port`. Callers must know the passphrase.
     ///
+    /// ```
+    /// use brubeck::Service;
+    ///
+    /// let service = Service::bind("tcp://0.0.0.0:9000", "my_shared_secret");
+    /// ```
+    ///
     /// Callers may use brubeck's protocol or, with the feature `legacy`, [`Dialect::Seed`](crate::Dialect::Seed) or
     /// [`Dialect::Branch`](crate::Dialect::Branch). For the other dialects see `brubeck::legacy::Service`.
     ///
-    /// The address is bound when the application starts, which fails if it is not a valid endpoint or is in use.
+    /// The address is bound when the application starts, which fails if it is not a valid endpoint or is in use, or if the
+    /// passphrase is empty.
     pub fn bind(address: impl Into<String>, passphrase: impl Into<String>) -> Service {
         Service {
             address: address.into(),
@@ -89,17 +99,32 @@ impl Service {
         }
     }
 
-    /// Sets the limit for concurrent handlers. The default is 1,024, the minimum 1.
+    /// Sets the limit for concurrent handlers. The default is 1,024. The application does not start with 0.
+    ///
+    /// ```
+    /// use brubeck::Service;
+    ///
+    /// let service = Service::bind("tcp://0.0.0.0:9000", "my_shared_secret").concurrency(4);
+    /// ```
     ///
     /// In brubeck's protocol the same number of calls may wait in addition. Further calls are rejected as busy, and callers
-    /// try another worker. In a dialect no calls wait: further ones get a 503 response. Calls of the two kinds are counted
-    /// separately.
+    /// try another worker; if all workers are busy, the call may fail with [`CallError::Busy`](crate::CallError::Busy). In a dialect no
+    /// calls wait: further ones get a 503 response. Calls of the two kinds are counted separately. To limit a single handler, use
+    /// [`Limits::concurrency`](crate::Limits::concurrency), or the key `concurrency` of
+    /// [`#[service_handler]`](../brubeck/attr.service_handler.html).
     pub fn concurrency(mut self, concurrency: usize) -> Service {
-        self.concurrency = concurrency.max(1);
+        self.concurrency = concurrency;
         self
     }
 
-    /// Sets the limit for the body of a request and of a response, in bytes. The default is 8 MiB.
+    /// Sets the limit for the body of a request and of a response, in bytes. The default is 8 MiB. The application does not start
+    /// with 0.
+    ///
+    /// ```
+    /// use brubeck::Service;
+    ///
+    /// let service = Service::bind("tcp://0.0.0.0:9000", "my_shared_secret").body_limit(1 << 20);
+    /// ```
     ///
     /// Callers have a limit of their own: see [`ServiceAddress::body_limit`](crate::ServiceAddress::body_limit).
     pub fn body_limit(mut self, bytes: usize) -> Service {
@@ -107,7 +132,14 @@ impl Service {
         self
     }
 
-    /// Sets the limit for connected callers, both in total and for each IP address. The defaults are 4,096 and 1,024.
+    /// Sets the limit for connected callers, both in total and for each IP address. The defaults are 4,096 and 1,024. The
+    /// application does not start with 0.
+    ///
+    /// ```
+    /// use brubeck::Service;
+    ///
+    /// let service = Service::bind("tcp://0.0.0.0:9000", "my_shared_secret").max_connections(64);
+    /// ```
     ///
     /// Each connection uses a file descriptor. On Linux the application lowers the limit in total at its start, and logs that, if
     /// the limit of open files is too low for it.
@@ -117,6 +149,12 @@ impl Service {
     }
 
     /// Accepts callers of a dialect from other machines. Their passphrases cross the network in clear text.
+    ///
+    /// ```
+    /// use brubeck::Service;
+    ///
+    /// let service = Service::bind("tcp://10.0.0.6:9000", "my_shared_secret").allow_clear_text();
+    /// ```
     ///
     /// An attacker who can read the network traffic can then call the service. Callers of brubeck's protocol are accepted
     /// from other machines anyway: they prove that they know the passphrase without sending it.
@@ -142,6 +180,7 @@ impl Service {
         transport: &dyn Transport,
         application: Arc<dyn Application>,
     ) -> crate::Result<OpenConnection> {
+        self.check()?;
         let application = Arc::new(InstrumentedApplication::new(application));
         let endpoint = parse_endpoint(&self.address)?;
         let clear_text = self.clear_text || endpoint.is_loopback();
@@ -163,10 +202,27 @@ impl Service {
         })
     }
 
+    fn check(&self) -> crate::Result<()> {
+        let serve = || format!("serve at {}", self.address);
+        self.passphrase.check(serve())?;
+        let zero = |setting, effect| Err(Error::zero_setting(serve(), setting, effect));
+        if self.concurrency == 0 {
+            return zero("Service::concurrency", "no handler could run");
+        }
+        if self.max_connections == Some(0) {
+            return zero("Service::max_connections", "no caller could connect");
+        }
+        if self.body_limit == Some(0) {
+            return zero("Service::body_limit", "no handler could respond");
+        }
+        Ok(())
+    }
+
     /// Returns the limits of the ROUTER socket.
     fn server_limits(&self) -> ServerLimits {
         let mut limits = ServerLimits {
             max_message_bytes: self.worker_config().max_body.saturating_add(MAX_ENVELOPE_BYTES),
+            max_frames: MAX_FRAMES,
             ..ServerLimits::default()
         };
         if let Some(connections) = self.max_connections {

@@ -3,14 +3,17 @@
 
 use super::inner::{ACCESS_LOG, AppInner};
 use super::limits::{ResponseTimeout, acquire_permit};
+use crate::extract::Captures;
 use crate::handler::{CallFuture, CatchPanic};
-use crate::message::Message;
+use crate::message::{CalledOperation, Message};
 use crate::method::{Kind, Method};
+use crate::outcome::Outcome;
 use crate::response::{IntoReply, Payload, Response};
-use crate::routing::{Entry, Match};
-use crate::rpc::api::{Handled, ResponseHandlers};
+use crate::routing::{Entry, Match, routed_text};
+use crate::rpc::api::{CallTarget, Handled, ResponseHandlers};
 use crate::spec::Spec;
 use crate::status::Status;
+use crate::target::{CanonicalPath, call_path};
 use crate::websocket::SocketSender;
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Either};
@@ -20,15 +23,22 @@ use std::time::{Duration, Instant};
 
 impl<S: Send + Sync + 'static> AppInner<S> {
     /// Runs the handler of a message, within the limits of its route, and logs it. Also returns the route, if one matches.
-    pub(super) fn handle_call(self: Arc<Self>, message: Message) -> (Option<&'static Spec>, CallFuture) {
+    pub(super) fn handle_call(self: Arc<Self>, mut message: Message) -> (Option<&'static Spec>, CallFuture) {
         let access_log = AccessLogEntry::begin(&message);
-        let route = self.router.find(message.kind(), message.method(), message.path());
-        let (entry, captures) = match route {
-            Match::Found { entry, captures, .. } => (entry, captures),
-            Match::MethodNotAllowed { .. } => return error_response(access_log, Status::METHOD_NOT_ALLOWED),
-            Match::NotFound => return error_response(access_log, Status::NOT_FOUND),
+        let path = call_path(message.path_as_sent());
+        let (entry, captures) = match self.find_call(&message, &path) {
+            Ok(found) => found,
+            Err(status) => return error_response(access_log, status),
         };
+        let routed = routed_text(entry.spec, path);
+        message.set_decoded_path(routed);
         let limits = self.limits.of(entry.spec);
+        if let Some(limit) = limits.and_then(|limits| limits.body_limit)
+            && body_len(&message) > limit
+        {
+            let reason = format!("the arguments and the body of a call may have {limit} bytes");
+            return error_response(access_log, Status::PAYLOAD_TOO_LARGE.message(reason));
+        }
         // The default timeout does not apply to calls: in brubeck's protocol a call has the deadline of its caller. A call in a
         // Python dialect has none, so its handler runs until it returns, the caller disconnects, or the timeout of the route
         // expires. Messages of message sockets have no deadline either, and no caller that waits, so the default applies.
@@ -50,6 +60,40 @@ impl<S: Send + Sync + 'static> AppInner<S> {
         (Some(entry.spec), call)
     }
 
+    /// Finds the handler of a call: by the name of its operation, or by its path if it has none.
+    ///
+    /// A service that has no handler of the operation may still serve its path, without the contract. A handler of another operation is
+    /// never called.
+    fn find_call(
+        &self,
+        message: &Message,
+        path: &CanonicalPath<'_>,
+    ) -> Result<(&'static Entry<S>, Captures), Status> {
+        let operation = message.operation();
+        if let Some(CalledOperation { name, contract }) = operation
+            && let Some((entry, captures)) = self.router.find_operation(message.kind(), name, path.bytes())
+        {
+            self.contract_differences.check(entry.spec, *contract);
+            return Ok((entry, captures));
+        }
+        let status = match self.router.find(message.kind(), message.method(), path.bytes()) {
+            Match::Found { entry, captures, .. }
+                if operation.is_none() || entry.spec.operation.is_empty() =>
+            {
+                return Ok((entry, captures));
+            }
+            Match::MethodNotAllowed { .. } => Status::METHOD_NOT_ALLOWED,
+            Match::Found { .. } | Match::NotFound => Status::NOT_FOUND,
+        };
+        Err(match operation {
+            Some(operation) => status.message(format!(
+                "the service does not serve the operation `{}`; start a version of it that does, or list its handler in `routes!`",
+                operation.name
+            )),
+            None => status,
+        })
+    }
+
     async fn run_with_limits(
         self: Arc<Self>,
         entry: &'static Entry<S>,
@@ -63,7 +107,7 @@ impl<S: Send + Sync + 'static> AppInner<S> {
                     .run(entry.spec.name, handler)
                     .await
             }
-            Err(unavailable) => unavailable,
+            Err(unavailable) => unavailable.with_outcome(Outcome::Rejected),
         };
         if let Some(access_log) = access_log {
             access_log.write(&response);
@@ -72,24 +116,53 @@ impl<S: Send + Sync + 'static> AppInner<S> {
     }
 }
 
+impl<S: Send + Sync + 'static> AppInner<S> {
+    /// Finds the response handler of a call: that of its operation, or one without an operation whose route matches its path.
+    fn find_response_handler(
+        &self,
+        operation: Option<&CalledOperation>,
+        path: &[u8],
+    ) -> Option<(&'static Entry<S>, Captures)> {
+        if let Some(operation) = operation
+            && let Some(found) = self.router.find_operation(Kind::Response, &operation.name, path)
+        {
+            return Some(found);
+        }
+        match self.router.find(Kind::Response, Method::Response, path) {
+            Match::Found { entry, captures, .. }
+                if operation.is_none() || entry.spec.operation.is_empty() =>
+            {
+                Some((entry, captures))
+            }
+            _ => None,
+        }
+    }
+}
+
+fn body_len(message: &Message) -> usize {
+    let parts = message.parts().iter().map(|part| part.len());
+    parts.fold(
+        message.arguments().len().saturating_add(message.body().len()),
+        usize::saturating_add,
+    )
+}
+
 impl<S: Send + Sync + 'static> ResponseHandlers for AppInner<S> {
-    fn handles(&self, path: &str) -> bool {
-        matches!(
-            self.router.find(Kind::Response, Method::Response, path),
-            Match::Found { .. }
-        )
+    fn handles(&self, call: &CallTarget) -> bool {
+        let path = call_path(&call.path);
+        self.find_response_handler(call.operation.as_ref(), path.bytes())
+            .is_some()
     }
 
-    fn respond(self: Arc<Self>, response: Message) -> BoxFuture<'static, Option<Handled>> {
+    fn respond(self: Arc<Self>, mut response: Message) -> BoxFuture<'static, Option<Handled>> {
         Box::pin(async move {
-            let path = response.path().to_owned();
-            let Match::Found { entry, captures, .. } =
-                self.router.find(Kind::Response, Method::Response, &path)
-            else {
-                return None;
-            };
+            let path = response.path_as_sent().to_owned();
+            let routed = call_path(&path);
+            let (entry, captures) = self.find_response_handler(response.operation(), routed.bytes())?;
+            response.set_decoded_path(routed_text(entry.spec, routed));
             let mut future = (entry.handle)(self.context(response, captures));
-            let (status, _, payload) = self.catch_panic(entry, &mut future).await.into_parts();
+            let response = self.catch_panic(entry, &mut future).await;
+            let (status, _, payload) = response.into_shared_parts();
             match payload {
                 Payload::HandlerValue(value) => Some(value),
                 _ => {
@@ -132,7 +205,7 @@ impl AccessLogEntry {
 }
 
 fn error_response(access_log: Option<AccessLogEntry>, status: Status) -> (Option<&'static Spec>, CallFuture) {
-    let response = status.into_reply();
+    let response = status.into_reply().with_outcome(Outcome::Rejected);
     if let Some(access_log) = access_log {
         access_log.write(&response);
     }

@@ -1,14 +1,17 @@
 //! Adapters between the application and [`tower_service::Service`]: layers around it, services mounted in it.
 
 use crate::error::{Error, Result};
+#[cfg(feature = "files")]
+use crate::files::Files;
 use crate::response::http_response::error_response;
 use crate::response::{Body, BoxError};
+use crate::target::{CanonicalPath, without_dot_segments};
 use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use http::uri::{PathAndQuery, Uri};
+use http::uri::Uri;
 use http::{Request, Response, StatusCode};
-use http_body_util::Limited;
+use std::borrow::Cow;
 use std::convert::Infallible;
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -17,11 +20,6 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 /// An application as a [`tower_service::Service`] for HTTP requests with any body.
-///
-/// [`App::into_service`](crate::App::into_service) returns one, to nest in the router of another framework or to call in a
-/// test. [Layers](crate::App::layer) of an application wrap one too. It is always ready, never fails, and is cheap to clone.
-///
-/// # Examples
 ///
 /// ```
 /// use brubeck::prelude::*;
@@ -42,6 +40,9 @@ use tower_service::Service;
 /// # Ok(())
 /// # }
 /// ```
+///
+/// [`App::into_service`](crate::App::into_service) returns one, to nest in the router of another framework or to call in a
+/// test. [Layers](crate::App::layer) of an application wrap one too. It is always ready, never fails, and is cheap to clone.
 #[derive(Clone)]
 pub struct AppService(pub(super) Arc<dyn HttpService>);
 
@@ -115,14 +116,6 @@ where
     }
 }
 
-/// Limits the body of a request, unless it is complete and within the limit.
-pub(super) fn limit_body(request: Request<Body>, limit: usize) -> Request<Body> {
-    match request.body().bytes() {
-        Some(body) if body.len() <= limit => request,
-        _ => request.map(|body| Body::new(Limited::new(body, limit))),
-    }
-}
-
 /// A layer with its type erased: a function that wraps the application.
 pub(super) type BoxedLayer = Box<dyn FnOnce(AppService) -> AppService + Send>;
 
@@ -138,50 +131,93 @@ where
     Box::new(move |inner| AppService::new(TowerAdapter(layer.layer(inner))))
 }
 
-/// The mounted services and their prefixes, without a trailing `/`. Longer prefixes come first.
-pub(super) struct Mounts(Vec<(String, AppService)>);
+/// A service or a folder that responds below a path prefix, instead of the routes.
+#[derive(Clone)]
+pub(super) enum Mounted {
+    Service(AppService),
+    #[cfg(feature = "files")]
+    Files(Arc<Files>),
+}
+
+/// The mounted services and folders, and their prefixes without a trailing `/`. Longer prefixes come first.
+pub(super) struct Mounts(Vec<(String, Mounted)>);
 
 impl Mounts {
     /// # Errors
     ///
-    /// Returns an error if a prefix does not start with `/`.
-    pub(super) fn new(mut mounts: Vec<(String, AppService)>) -> Result<Mounts> {
-        for (prefix, _) in &mut mounts {
+    /// Returns an error if no path can begin with a prefix.
+    pub(super) fn new(mut mounts: Vec<(String, Mounted)>) -> Result<Mounts> {
+        for (prefix, mounted) in &mut mounts {
+            let refuse = |reason: &str| {
+                Err(Error::new(format!(
+                    "cannot mount a service at `{prefix}`: {reason}"
+                )))
+            };
             if !prefix.starts_with('/') {
-                return Err(Error::new(format!(
-                    "cannot mount a service at `{prefix}`: the prefix must start with `/`"
-                )));
+                return refuse("the prefix must start with `/`");
+            }
+            if prefix.split('/').any(|segment| matches!(segment, "." | "..")) || prefix.contains('\0') {
+                return refuse("the path of a request has no segments `.` and `..`, and no NUL");
             }
             prefix.truncate(prefix.trim_end_matches('/').len());
+            match mounted {
+                #[cfg(feature = "files")]
+                Mounted::Files(files) if !files.folder().is_dir() => {
+                    let folder = files.folder().display();
+                    tracing::warn!(%folder, prefix, "the folder of static files does not exist");
+                }
+                _ => {}
+            }
         }
         mounts.sort_by_key(|(prefix, _)| std::cmp::Reverse(prefix.len()));
         Ok(Mounts(mounts))
     }
 
     /// Returns the service whose prefix matches, and the URI without the prefix. Ignores services at `/`.
-    pub(super) fn find(&self, uri: &Uri) -> Option<(AppService, Uri)> {
-        self.first(uri, |prefix| !prefix.is_empty())
+    pub(super) fn find(&self, uri: &Uri, path: &CanonicalPath<'_>) -> Option<(Mounted, Uri)> {
+        self.first(uri, path, |prefix| !prefix.is_empty())
     }
 
     /// Returns the service at `/`, which responds to requests without a route.
-    pub(super) fn find_root(&self, uri: &Uri) -> Option<(AppService, Uri)> {
-        self.first(uri, str::is_empty)
+    pub(super) fn find_root(&self, uri: &Uri, path: &CanonicalPath<'_>) -> Option<(Mounted, Uri)> {
+        self.first(uri, path, str::is_empty)
     }
 
-    fn first(&self, uri: &Uri, eligible: impl Fn(&str) -> bool) -> Option<(AppService, Uri)> {
-        let target = uri.path_and_query().map_or("/", PathAndQuery::as_str);
+    fn first(
+        &self,
+        uri: &Uri,
+        path: &CanonicalPath<'_>,
+        eligible: impl Fn(&str) -> bool,
+    ) -> Option<(Mounted, Uri)> {
         self.0
             .iter()
             .filter(|(prefix, _)| eligible(prefix))
-            .find_map(|(prefix, service)| {
-                let rest = target.strip_prefix(prefix.as_str())?;
+            .find_map(|(prefix, mounted)| {
                 // The prefix must end at a segment boundary: `/old` does not match `/older`.
-                let uri = match rest.chars().next() {
-                    Some('/') => rest.parse().ok()?,
-                    None | Some('?') => format!("/{rest}").parse().ok()?,
-                    Some(_) => return None,
-                };
-                Some((service.clone(), uri))
+                let rest = path.bytes().strip_prefix(prefix.as_bytes())?;
+                let at_boundary = matches!(rest.first(), None | Some(b'/'));
+                let uri = at_boundary.then(|| without_prefix(uri, path, prefix))??;
+                Some((mounted.clone(), uri))
             })
+    }
+}
+
+/// Returns a URI without the prefix that its path begins with. The rest of the path stays percent-encoded, but loses dot segments,
+/// because these could refer to segments of the prefix.
+fn without_prefix(uri: &Uri, path: &CanonicalPath<'_>, prefix: &str) -> Option<Uri> {
+    let sent = match path {
+        CanonicalPath::AsSent(path) => Cow::Borrowed(*path),
+        CanonicalPath::Decoded { .. } => Cow::Owned(without_dot_segments(uri.path())),
+    };
+    // A segment of the prefix may be percent-encoded, so segments are counted and not bytes.
+    let segments = prefix.matches('/').count();
+    let rest = sent
+        .match_indices('/')
+        .nth(segments)
+        .map_or("", |(at, _)| sent.get(at..).unwrap_or_default());
+    let path = if rest.is_empty() { "/" } else { rest };
+    match uri.query() {
+        Some(query) => format!("{path}?{query}").parse().ok(),
+        None => path.parse().ok(),
     }
 }
