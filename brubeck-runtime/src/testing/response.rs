@@ -1,5 +1,6 @@
 //! Responses to a test client, with assertions.
 
+use crate::response::Body;
 use bytes::Bytes;
 use http::HeaderMap;
 use http::header::LOCATION;
@@ -47,27 +48,80 @@ impl TestResponse {
         }
     }
 
+    /// Collects the body of a response.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the body breaks off.
+    pub(super) async fn collect(request_line: String, response: http::Response<Body>) -> TestResponse {
+        let (parts, body) = response.into_parts();
+        match body.collect(usize::MAX).await {
+            Ok(bytes) => TestResponse::new(request_line, parts, bytes),
+            Err(error) => panic!("{request_line}: cannot read the response body: {error}"),
+        }
+    }
+
     /// Returns the status code.
+    ///
+    /// ```
+    /// # use brubeck::prelude::*;
+    /// # use brubeck::testing::TestClient;
+    /// # async fn example(client: TestClient) {
+    /// assert_eq!(client.get("/").await.status(), 200);
+    /// # }
+    /// ```
     pub fn status(&self) -> u16 {
         self.parts.status.as_u16()
     }
 
     /// Returns the headers.
+    ///
+    /// ```
+    /// # use brubeck::prelude::*;
+    /// # use brubeck::testing::TestClient;
+    /// # async fn example(client: TestClient) {
+    /// assert!(client.get("/").await.headers().contains_key("etag"));
+    /// # }
+    /// ```
     pub fn headers(&self) -> &HeaderMap {
         &self.parts.headers
     }
 
     /// Returns the first value of a header, or `None` if it is missing or not visible ASCII.
+    ///
+    /// ```
+    /// # use brubeck::prelude::*;
+    /// # use brubeck::testing::TestClient;
+    /// # async fn example(client: TestClient) {
+    /// assert_eq!(client.get("/").await.header("content-type"), Some("text/html; charset=utf-8"));
+    /// # }
+    /// ```
     pub fn header(&self, name: &str) -> Option<&str> {
         self.parts.headers.get(name)?.to_str().ok()
     }
 
     /// Returns the body.
+    ///
+    /// ```
+    /// # use brubeck::prelude::*;
+    /// # use brubeck::testing::TestClient;
+    /// # async fn example(client: TestClient) {
+    /// assert!(client.get("/logo.png").await.bytes().starts_with(b"\x89PNG"));
+    /// # }
+    /// ```
     pub fn bytes(&self) -> &Bytes {
         &self.body
     }
 
     /// Returns the body as text.
+    ///
+    /// ```
+    /// # use brubeck::prelude::*;
+    /// # use brubeck::testing::TestClient;
+    /// # async fn example(client: TestClient) {
+    /// assert_eq!(client.get("/").await.text(), "hello");
+    /// # }
+    /// ```
     ///
     /// # Panics
     ///
@@ -82,6 +136,14 @@ impl TestResponse {
 
     /// Deserializes the body from JSON.
     ///
+    /// ```
+    /// # use brubeck::prelude::*;
+    /// # use brubeck::testing::TestClient;
+    /// # async fn example(client: TestClient) {
+    /// let names: Vec<String> = client.get("/users").await.json();
+    /// # }
+    /// ```
+    ///
     /// # Panics
     ///
     /// Panics if the body is not JSON, or does not match the type.
@@ -95,10 +157,17 @@ impl TestResponse {
 
     /// Asserts that the response has this status code.
     ///
+    /// ```
+    /// # use brubeck::prelude::*;
+    /// # use brubeck::testing::TestClient;
+    /// # async fn example(client: TestClient) {
+    /// client.get("/missing").await.assert_status(404);
+    /// # }
+    /// ```
+    ///
     /// # Panics
     ///
-    /// Panics if it does not. Each of the other assertions panics if it fails, or if the body is not text or JSON as it
-    /// requires.
+    /// Panics if the status code is another one.
     #[track_caller]
     pub fn assert_status(&self, code: u16) -> &TestResponse {
         assert!(
@@ -110,6 +179,18 @@ impl TestResponse {
     }
 
     /// Asserts that a header has this value. The header may have other values in addition.
+    ///
+    /// ```
+    /// # use brubeck::prelude::*;
+    /// # use brubeck::testing::TestClient;
+    /// # async fn example(client: TestClient) {
+    /// client.get("/").await.assert_header("cache-control", "no-store");
+    /// # }
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// Panics if no header of this name has this value.
     #[track_caller]
     pub fn assert_header(&self, name: &str, value: &str) -> &TestResponse {
         let found = self
@@ -123,6 +204,18 @@ impl TestResponse {
     }
 
     /// Asserts that the response does not have a header.
+    ///
+    /// ```
+    /// # use brubeck::prelude::*;
+    /// # use brubeck::testing::TestClient;
+    /// # async fn example(client: TestClient) {
+    /// client.get("/").await.assert_no_header("set-cookie");
+    /// # }
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// Panics if the response has a header of this name.
     #[track_caller]
     pub fn assert_no_header(&self, name: &str) -> &TestResponse {
         assert!(
@@ -133,6 +226,18 @@ impl TestResponse {
     }
 
     /// Asserts that the body is exactly this text.
+    ///
+    /// ```
+    /// # use brubeck::prelude::*;
+    /// # use brubeck::testing::TestClient;
+    /// # async fn example(client: TestClient) {
+    /// client.get("/").await.assert_text("hello");
+    /// # }
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// Panics if the body is another text, or not UTF-8.
     #[track_caller]
     pub fn assert_text(&self, text: &str) -> &TestResponse {
         assert!(self.text() == text, "expected the body to be {text:?}\n{self}");
@@ -140,6 +245,18 @@ impl TestResponse {
     }
 
     /// Asserts that the body contains this text.
+    ///
+    /// ```
+    /// # use brubeck::prelude::*;
+    /// # use brubeck::testing::TestClient;
+    /// # async fn example(client: TestClient) {
+    /// client.get("/").await.assert_contains("<h1>");
+    /// # }
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// Panics if the body does not contain the text, or is not UTF-8.
     #[track_caller]
     pub fn assert_contains(&self, text: &str) -> &TestResponse {
         assert!(
@@ -150,6 +267,18 @@ impl TestResponse {
     }
 
     /// Asserts that the body does not contain this text.
+    ///
+    /// ```
+    /// # use brubeck::prelude::*;
+    /// # use brubeck::testing::TestClient;
+    /// # async fn example(client: TestClient) {
+    /// client.get("/").await.assert_lacks("<script>");
+    /// # }
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// Panics if the body contains the text, or is not UTF-8.
     #[track_caller]
     pub fn assert_lacks(&self, text: &str) -> &TestResponse {
         assert!(
@@ -160,6 +289,18 @@ impl TestResponse {
     }
 
     /// Asserts that the body is this JSON value. The order of fields and white space do not matter.
+    ///
+    /// ```
+    /// # use brubeck::prelude::*;
+    /// # use brubeck::testing::TestClient;
+    /// # async fn example(client: TestClient) {
+    /// client.get("/users").await.assert_json(["Dave", "Joe"]);
+    /// # }
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// Panics if the body is another value or not JSON, or if `value` cannot be serialized.
     #[track_caller]
     pub fn assert_json(&self, value: impl Serialize) -> &TestResponse {
         let expected = match serde_json::to_value(value) {
@@ -175,6 +316,18 @@ impl TestResponse {
     }
 
     /// Asserts that the response redirects to this target.
+    ///
+    /// ```
+    /// # use brubeck::prelude::*;
+    /// # use brubeck::testing::TestClient;
+    /// # async fn example(client: TestClient) {
+    /// client.get("/old").await.assert_redirect("/new");
+    /// # }
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// Panics if the status is not a redirection (3xx), or `location` is not exactly `target`.
     #[track_caller]
     pub fn assert_redirect(&self, target: &str) -> &TestResponse {
         let redirects = self.parts.status.is_redirection() && self.header(LOCATION.as_str()) == Some(target);

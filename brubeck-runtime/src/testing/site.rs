@@ -1,13 +1,14 @@
 //! An application and its services in memory, for tests.
 
 use super::TestClient;
+use super::sockets::TestSockets;
 use crate::app::{App, AppService, Service};
 use crate::error::{Error, Result};
 use crate::handler::{Application, Stop};
 use crate::message::Message;
 use crate::response::Response;
 use crate::routing::Routes;
-use crate::rpc::api::{Client, Link, OpenLink, ServiceAddress};
+use crate::rpc::api::{Client, Link, OpenLink, RuntimeLinks, ServiceAddress};
 use crate::rpc::client::Pool;
 use brubeck_zmtp::{InMemory, Transport};
 use std::sync::Arc;
@@ -16,14 +17,9 @@ use tokio::task::JoinSet;
 
 /// An application and the services that it calls, in one process and without sockets.
 ///
-/// Calls go over an in-memory transport, but use the same protocol as in production, including handshakes, retries and
-/// deadlines. Each site has a network of its own: tests that use the same addresses do not interfere.
-///
-/// # Examples
-///
 /// ```
+/// use brubeck::{Service, TestSite};
 /// use brubeck::prelude::*;
-/// use brubeck::TestSite;
 /// use std::time::Duration;
 ///
 /// #[service_handler(path = "^/service/slow", method = "request")]
@@ -55,6 +51,9 @@ use tokio::task::JoinSet;
 /// # Ok(()) }
 /// ```
 ///
+/// Calls go over an in-memory transport, but use the same protocol as in production, including handshakes, retries and
+/// deadlines. Each site has a network of its own: tests that use the same addresses do not interfere.
+///
 /// With the paused clock of tokio, the sleep of this example takes no real time.
 #[must_use = "a site does nothing until it is started"]
 pub struct TestSite {
@@ -66,12 +65,22 @@ pub struct TestSite {
 type AssembleFn = Box<dyn FnOnce(OpenLink) -> Result<(Arc<dyn Application>, AppService)> + Send>;
 
 impl TestSite {
-    /// Creates a site with an application of these routes and this state. For more settings use [`of`](TestSite::of).
+    /// Creates a site with an application of these routes and this state: see the example of [`TestSite`].
+    ///
+    /// For more settings use [`of`](TestSite::of).
     pub fn new<S: Send + Sync + 'static>(routes: Routes<S>, state: S) -> TestSite {
         TestSite::of(App::new(routes, state))
     }
 
     /// Creates a site with this application. Connections that were added with [`App::also`] are not opened.
+    ///
+    /// ```
+    /// # use brubeck::prelude::*;
+    /// # use brubeck::testing::*;
+    /// # fn example(routes: Routes<()>) -> TestSite {
+    /// TestSite::of(App::new(routes, ()).body_limit(100))
+    /// # }
+    /// ```
     pub fn of<S: Send + Sync + 'static>(app: App<S>) -> TestSite {
         TestSite {
             application: Box::new(|open| app.application(open)),
@@ -79,7 +88,9 @@ impl TestSite {
         }
     }
 
-    /// Adds a service. The application and all services of the site can call it at its address, in brubeck's protocol.
+    /// Adds a service: see the example of [`TestSite`].
+    ///
+    /// The application and all services of the site can call it at its address, in brubeck's protocol.
     ///
     /// The settings of `service` apply, such as its passphrase and its concurrency.
     pub fn service<S: Send + Sync + 'static>(mut self, service: Service, app: App<S>) -> TestSite {
@@ -88,11 +99,11 @@ impl TestSite {
         self
     }
 
-    /// Starts the application and the services.
+    /// Starts the application and the services: see the example of [`TestSite`].
     ///
     /// # Errors
     ///
-    /// Returns an error if the configuration of an application is not valid, like [`App::start`], if the address of a service is
+    /// Returns an [`Error`] if the configuration of an application is not valid, like [`App::start`], if the address of a service is
     /// not a valid endpoint, or if two services have the same address.
     pub async fn start(self) -> Result<TestSiteHandle> {
         let network = InMemory::default();
@@ -107,6 +118,7 @@ impl TestSite {
         }
         let (application, web) = (self.application)(open_link.clone())?;
         Ok(TestSiteHandle {
+            sockets: TestSockets::new(application.clone(), Some(stop_signal)),
             application,
             web,
             open_link,
@@ -131,11 +143,30 @@ fn open_in_memory_link(network: &InMemory, service: &ServiceAddress) -> Result<A
 
 /// A running [`TestSite`].
 ///
+/// ```
+/// # use brubeck::TestSite;
+/// use brubeck::TestSiteHandle;
+/// use brubeck::prelude::*;
+///
+/// #[get("^/$")]
+/// async fn index() -> &'static str {
+///     "hello"
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> brubeck::Result {
+/// let site: TestSiteHandle = TestSite::new(routes![index], ()).start().await?;
+/// site.browser().get("/").await.assert_text("hello");
+/// site.stop().await;
+/// # Ok(()) }
+/// ```
+///
 /// [`stop`](TestSiteHandle::stop) completes the calls in progress. Dropping the handle stops the site without waiting for them.
 #[must_use = "dropping the handle stops the site"]
 pub struct TestSiteHandle {
     application: Arc<dyn Application>,
     web: AppService,
+    sockets: TestSockets,
     open_link: OpenLink,
     stop: watch::Sender<bool>,
     running_services: JoinSet<()>,
@@ -143,11 +174,30 @@ pub struct TestSiteHandle {
 
 impl TestSiteHandle {
     /// Creates a client for web requests to the application, with no cookies.
+    ///
+    /// ```
+    /// # use brubeck::prelude::*;
+    /// # use brubeck::testing::TestSiteHandle;
+    /// # async fn example(site: TestSiteHandle) -> Result<(), Box<dyn std::error::Error>> {
+    /// site.browser().get("/").await.assert_status(200);
+    /// # Ok(()) }
+    /// ```
     pub fn browser(&self) -> TestClient {
-        TestClient::over(self.web.clone())
+        TestClient::over(self.web.clone(), self.sockets.clone())
     }
 
     /// Sends a message to the application, as from a browser or from another application, and returns its response.
+    ///
+    /// ```
+    /// # use brubeck::prelude::*;
+    /// # use brubeck::testing::TestSiteHandle;
+    /// # async fn example(site: TestSiteHandle) -> Result<(), Box<dyn std::error::Error>> {
+    /// use brubeck::{Message, Method};
+    ///
+    /// let response = site.ask(Message::web(Method::Get, "/")).await;
+    /// assert_eq!(response.status().code(), 200);
+    /// # Ok(()) }
+    /// ```
     ///
     /// Dropping the future corresponds to a browser that disconnects or a caller that cancels.
     pub async fn ask(&self, message: Message) -> Response {
@@ -156,18 +206,40 @@ impl TestSiteHandle {
 
     /// Creates a client of a service of the site.
     ///
+    /// ```
+    /// # use brubeck::prelude::*;
+    /// # use brubeck::testing::TestSiteHandle;
+    /// # async fn example(site: TestSiteHandle) -> Result<(), Box<dyn std::error::Error>> {
+    /// use brubeck::ServiceAddress;
+    ///
+    /// let slow = site.client(&ServiceAddress::new("ipc://run/slow", "my_shared_secret"))?;
+    /// let response = slow.request("/service/slow").await?;
+    /// # Ok(()) }
+    /// ```
+    ///
     /// The client belongs to no application, so no response handlers run for its calls.
     ///
     /// # Errors
     ///
-    /// Returns an error if the address is not a valid endpoint, or if a dialect of the Python original is selected for it.
+    /// Returns an [`Error`] if the address is not a valid endpoint, or if a dialect of the Python original is selected for it.
     pub fn client(&self, service: &ServiceAddress) -> Result<Client> {
-        Ok(Client::over((self.open_link)(service)?))
+        Ok(Client::over(RuntimeLinks::open(service, self.open_link.clone())?))
     }
 
-    /// Stops the services, and returns when their calls in progress are complete. There is no time limit.
+    /// Closes the WebSockets with code 1001 and stops the services. Returns when the handlers of the WebSockets have returned and the calls in
+    /// progress are complete.
+    ///
+    /// ```
+    /// # use brubeck::testing::TestSiteHandle;
+    /// # async fn example(site: TestSiteHandle) {
+    /// site.stop().await;
+    /// # }
+    /// ```
+    ///
+    /// There is no time limit.
     pub async fn stop(mut self) {
         self.stop.send_replace(true);
+        self.sockets.all_ended().await;
         while self.running_services.join_next().await.is_some() {}
     }
 }
