@@ -3,7 +3,7 @@
 //! ```no_run
 //! use brubeck::prelude::*;
 //!
-//! #[get(r"^/hello/(?<name>[^/]+)$")]
+//! #[get("/hello/{name}")]
 //! async fn hello(name: String) -> String {
 //!     format!("Hello, {name}!")
 //! }
@@ -52,7 +52,7 @@
 //! | `files` | | [`File`] and [`App::files`]: files with ranges and conditional requests |
 //! | `http2` | | HTTP/2 for the embedded server |
 //! | `metrics` | | counters and histograms of calls and requests, for the `metrics` facade |
-//! | `multipart` | | [`Multipart`]: forms with files |
+//! | `multipart` | | [`Multipart`] and [`MultipartStream`]: forms with files |
 //! | `schema` | | JSON Schemas of operations in `/.brubeck/info` |
 //! | `systemd` | | `Http::inherited`: sockets that systemd passes to the process |
 //! | `tls` | | HTTPS for the embedded server |
@@ -62,8 +62,31 @@
 //!
 //! # A renamed dependency
 //!
-//! The attributes generate paths that begin with `::brubeck`. If the crate has another name in Cargo.toml, add this line to the root of your
-//! crate: `extern crate other_name as brubeck;`.
+//! The attributes and derives generate paths that begin with `::brubeck`. If the crate has another name in Cargo.toml, such as
+//! `jazz = { package = "brubeck-rs", .. }`, write that name once, at the root of your crate:
+//!
+//! ```ignore
+//! extern crate jazz as brubeck;
+//! ```
+//!
+//! Or give it to each attribute as the key `crate`, which is also for a framework that re-exports brubeck and whose users do not depend on it.
+//! The value is a path, or a string literal that contains one. [`routes!`], [`serves!`] and [`answered!`] need neither.
+//!
+//! ```
+//! # use brubeck as framework;
+//! #[framework::get("^/hello$", crate = framework)]
+//! async fn hello() -> &'static str {
+//!     "Hello!"
+//! }
+//!
+//! #[derive(Clone, framework::AppState)]
+//! #[state(crate = framework)]
+//! struct Site {
+//!     name: String,
+//! }
+//!
+//! const ROUTES: framework::Routes<Site> = framework::routes![hello];
+//! ```
 //!
 //! # Platforms
 //!
@@ -72,67 +95,156 @@
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+/// The programs in the documents, which are compiled with the tests.
 #[cfg(doctest)]
-#[doc = include_str!("../README.md")]
-struct Readme;
+mod documents {
+    #[doc = include_str!("../README.md")]
+    struct Readme;
+    #[doc = include_str!("../docs/migrating-from-python.md")]
+    struct MigratingFromPython;
+    #[doc = include_str!("../docs/mongrel2.md")]
+    struct Mongrel2;
+    #[doc = include_str!("../docs/services.md")]
+    struct Services;
+    #[doc = include_str!("../docs/testing.md")]
+    struct Testing;
+    #[doc = include_str!("../docs/web.md")]
+    struct Web;
+}
 
 pub use brubeck_macros::{
-    AppState, Template, connect, delete, get, head, json_socket, options, patch, post, put, response_handler,
-    routes, serves, service_client, service_handler, trace, web_handler, websocket,
+    AppState, Template, TemplateData, connect, delete, get, head, json_socket, options, patch, post, put,
+    response_handler, service_client, service_handler, trace, web_handler, websocket,
 };
-#[cfg(feature = "multipart")]
-pub use brubeck_runtime::Part;
-#[cfg(feature = "schema")]
-pub use brubeck_runtime::schemars;
 #[doc(hidden)]
-pub use brubeck_runtime::{__private, wire};
+pub use brubeck_runtime::__private;
 pub use brubeck_runtime::{
-    Answers, App, AppService, Application, Arg, Args, Arguments, Axum, AxumBody, Body, BodyError, BoxError,
-    Broadcast, Call, CallError, Cancellation, Client, Close, Closed, Connection, Context, Cookie,
-    CookieSecret, Cookies, CurrentUser, Deadline, Dialect, Error, Event, Events, Extension, Fault, Fields,
-    File, Fill, Form, FromCapture, FromMessage, Handle, Handled, HandledCall, Handles, Header, Headers, Hook,
-    Html, Http, IntoReply, Json, Kind, Limits, Link, Message, Method, Mongrel2, Multipart, NotFound, Nowait,
-    Operation, Origin, Page, PathArgument, Payload, Phase, Problem, Proceed, Provides, Query, ReadOperation,
-    Redirect, Rejection, RemoteAddr, Reply, Response, ResponseHandlers, Result, Routes, Running, SameSite,
-    Service, ServiceAddress, ServiceRequest, ServiceResponse, Services, Session, SignedCookies,
-    SocketMessage, SocketOutcome, SocketSender, Spec, State, Status, Stop, Subscription, Text, Trace,
-    TypedCall, TypedHandledCall, TypedResponse, UnknownMethod, Unreachable, Upgrade, Upload, UploadError,
-    User, WebSocket, Wire, answered, testing,
+    App, AppService, Arg, Args, Authority, Body, BodyError, BodyUse, BoxError, Broadcast, Bytes, Call,
+    CallError, Cancellation, Client, Close, Closed, Connection, Context, Cookie, CookieSecret, Cookies,
+    CurrentUser, Deadline, Dialect, Error, Event, Events, Extension, Fault, Fields, Fill, Form, FromCapture,
+    FromMessage, Handle, Handled, HandledCall, Handles, Header, Headers, Hook, Html, IntoReply, Json, Kind,
+    Limits, MemoryStore, Message, Method, NotFound, Nowait, Operation, PathArgument, Payload, Phase, Problem,
+    Proceed, Provides, Query, ReadOperation, Redirect, Rejection, RemoteAddr, Reply, Response, Result,
+    Routed, Routes, Running, SameSite, Scheme, ServiceAddress, ServiceRequest, ServiceResponse, Services,
+    Session, SessionRecord, SessionStore, Sessions, SignedCookies, SocketMessage, SocketOutcome,
+    SocketSender, Spec, State, Status, Subscription, Text, Trace, TypedCall, TypedHandledCall, TypedResponse,
+    UnknownMethod, Unreachable, Upgrade, Upload, UploadError, UrlError, User, WebSocket, Wire, answered,
+    testing, url,
 };
+
+// Without their feature, some of these items are placeholders: see `missing.rs` of the runtime.
+#[cfg_attr(docsrs, doc(cfg(feature = "http")))]
+pub use brubeck_runtime::Http;
+#[cfg_attr(docsrs, doc(cfg(feature = "mongrel2")))]
+pub use brubeck_runtime::Mongrel2;
+#[cfg_attr(docsrs, doc(cfg(feature = "templates")))]
+pub use brubeck_runtime::Page;
+#[cfg(feature = "schema")]
+#[cfg_attr(docsrs, doc(cfg(feature = "schema")))]
+pub use brubeck_runtime::schemars;
+#[cfg_attr(docsrs, doc(cfg(feature = "axum")))]
+pub use brubeck_runtime::{Axum, AxumBody};
+#[cfg_attr(docsrs, doc(cfg(feature = "files")))]
+pub use brubeck_runtime::{File, Files};
 #[cfg(feature = "mongrel2")]
-pub use brubeck_runtime::{Mongrel2Config, Mongrel2Handler, Mongrel2Server};
-#[cfg(feature = "mongrel2")]
-pub use brubeck_runtime::{Mongrel2Connection, Mongrel2ConnectionKind, Mongrel2Control, Mongrel2Counts};
+#[cfg_attr(docsrs, doc(cfg(feature = "mongrel2")))]
+pub use brubeck_runtime::{
+    Mongrel2Config, Mongrel2Connection, Mongrel2ConnectionKind, Mongrel2Control, Mongrel2Counts,
+    Mongrel2Handler, Mongrel2Server,
+};
+#[cfg_attr(docsrs, doc(cfg(feature = "multipart")))]
+pub use brubeck_runtime::{Multipart, MultipartStream, Part, PartStream};
+#[cfg(feature = "services")]
+#[cfg_attr(docsrs, doc(cfg(feature = "services")))]
+pub use brubeck_runtime::{Service, TestSite, TestSiteHandle};
 #[cfg(feature = "templates")]
-pub use brubeck_runtime::{Template, View, minijinja};
-#[cfg(feature = "services")]
-pub use brubeck_runtime::{TestSite, TestSiteHandle};
-#[cfg(feature = "services")]
+#[cfg_attr(docsrs, doc(cfg(feature = "templates")))]
+pub use brubeck_runtime::{Template, TemplateData, minijinja};
+
+mod macros;
+
+/// The procedural macros behind those in `macros.rs`.
 #[doc(hidden)]
-pub use brubeck_runtime::{driver, protocol};
+pub mod __macros {
+    pub use brubeck_macros::{routes, serves};
+}
 
 /// Services that use a dialect of the Python original, Brubeck Services.
+///
+/// ```no_run
+/// use brubeck::legacy;
+/// use brubeck::prelude::*;
+///
+/// #[service_handler(path = "^/service/slow")]
+/// async fn slow() -> Reply {
+///     Reply::empty().field("RETURN_DATA", "hello")
+/// }
+///
+/// #[tokio::main]
+/// async fn main() -> brubeck::Result {
+///     let requests = "ipc://run/slow";
+///     let responses = "ipc://run/slow_response";
+///     App::new(routes![slow], ()).serve(legacy::Service::connect(requests, responses, "my_shared_secret")).await
+/// }
+/// ```
+///
+/// [`legacy::Service`](Service) connects to its caller, as the released Python package does. A service that its callers connect to is a
+/// [`brubeck::Service`](crate::Service), which understands the dialects as well. An application calls a service in a
+/// dialect with [`ServiceAddress::dialect`](crate::ServiceAddress::dialect). [`Dialect`] lists the dialects.
+#[cfg(feature = "legacy")]
+#[cfg_attr(docsrs, doc(cfg(feature = "legacy")))]
 pub mod legacy {
     pub use brubeck_runtime::LegacyService as Service;
 }
 
-/// The macros and types that most applications use: `use brubeck::prelude::*;`.
+/// The macros and types that most handlers need: `use brubeck::prelude::*;`.
+///
+/// ```
+/// use anyhow::Context;
+/// use brubeck::prelude::*;
+///
+/// #[get("^/motd$")]
+/// async fn motd() -> Result<String, Problem> {
+///     let text = std::fs::read_to_string("/etc/motd").context("cannot read the message of the day");
+///     text.map_err(|error| Problem::new(503, format!("{error:#}")))
+/// }
+///
+/// const ROUTES: Routes<()> = routes![motd];
+/// # fn main() {}
+/// ```
+///
+/// A name that a file imports or declares itself takes precedence over one of the prelude: after `use axum::extract::State;`, `State`
+/// is that of axum, and brubeck's is `brubeck::State`. Two globs that contain the same name are an error where the name is
+/// used, and a trait in one of them is not in scope then, which is hard to see. For this reason the prelude lacks some names:
+///
+/// | not in the prelude | other items of this name |
+/// |---|---|
+/// | [`Context`] and [`FromMessage`], which only implementations of extractors need | the trait `anyhow::Context`, `std::task::Context` |
+/// | [`Service`] | the trait `tower::Service` |
+/// | [`Method`] | `http::Method` |
+/// | [`Error`] and [`Result`] | those of most crates |
+/// | [`User`] | a type of most applications |
+/// | [`Connection`] | the traits of `sqlx` and `diesel` |
+/// | [`#[trace]`](macro@crate::trace) | the macros `tracing::trace!` and `log::trace!` |
+/// | [`#[connect]`](macro@crate::connect), and everything that few handlers use | |
 pub mod prelude {
     #[doc(no_inline)]
+    pub use crate::{routes, serves};
+    #[doc(no_inline)]
     pub use brubeck_macros::{
-        AppState, Template, connect, delete, get, head, json_socket, options, patch, post, put,
-        response_handler, routes, serves, service_client, service_handler, trace, web_handler, websocket,
+        AppState, Template, TemplateData, delete, get, head, json_socket, options, patch, post, put,
+        response_handler, service_client, service_handler, web_handler, websocket,
+    };
+    #[doc(no_inline)]
+    pub use brubeck_runtime::{
+        App, Arg, Args, Axum, AxumBody, Body, Broadcast, Bytes, Call, CallError, Client, Close, Closed,
+        Cookie, Cookies, CurrentUser, Event, Events, Extension, Fault, File, Form, Handled, Header, Headers,
+        Html, Http, IntoReply, Json, Limits, Message, Mongrel2, Multipart, MultipartStream, NotFound, Page,
+        Problem, Query, Redirect, Rejection, RemoteAddr, Reply, Response, Routes, ServiceResponse, Services,
+        Session, SignedCookies, SocketMessage, SocketSender, State, Status, Subscription, Text, Upgrade,
+        Upload, UploadError, WebSocket,
     };
     #[cfg(feature = "templates")]
     #[doc(no_inline)]
-    pub use brubeck_runtime::Template;
-    #[doc(no_inline)]
-    pub use brubeck_runtime::{
-        App, Arg, Args, Axum, AxumBody, Body, Broadcast, Call, CallError, Client, Close, Closed, Context,
-        Cookie, Cookies, CurrentUser, Event, Events, Extension, Fault, File, Form, FromMessage, Handled,
-        Header, Headers, Html, Http, IntoReply, Json, Limits, Message, Method, Mongrel2, Multipart, NotFound,
-        Page, Problem, Query, Redirect, Rejection, RemoteAddr, Reply, Response, Routes, Service,
-        ServiceResponse, Services, Session, SignedCookies, SocketMessage, SocketSender, State, Status,
-        Subscription, Text, Upgrade, Upload, UploadError, User, WebSocket,
-    };
+    pub use brubeck_runtime::{Template, TemplateData};
 }

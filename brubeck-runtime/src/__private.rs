@@ -3,35 +3,38 @@
 pub use crate::__schema as schema;
 pub use crate::extract::fill::FillCapture;
 pub use crate::extract::operation::{
-    ArgsOf, Arguments, InPath, Named, NamedSlot, ReadOperation, in_path, named, read_operation,
+    ArgsOf, Arguments, InPath, Named, NamedSlot, PathSlot, ReadOperation, in_path, named, push_segment,
+    push_segments, read_operation, reject,
 };
-pub use crate::extract::{Context, Fill, FromCapture, FromMessage, Json, Provides, client_for};
-pub use crate::handler::OpenConnection;
+pub use crate::extract::{BodyUse, Context, Fill, FromCapture, FromMessage, Json, Provides, client_for};
 pub use crate::handler::blocking::{ConcurrencyLimit, blocking};
 #[cfg(feature = "schema")]
 pub use crate::handler::schema::{
     DescribeNothing, DescribeSchema, DescribeWithoutSchema, FailureOf, Schemas, SuccessOf, TypeProbe,
 };
 pub use crate::method::{Kind, Method};
+#[cfg(not(feature = "templates"))]
+pub use crate::missing::NeedsTemplates;
 pub use crate::response::call::operation_response;
 pub use crate::response::{Answers, IntoReply, Rejection, Response};
 pub use crate::routing::{
     BoxFuture, Checked, Entry, HandlerFn, Listed, NowaitCalls, RouteHandler, RouteMatcher, Routes,
-    check_answered, check_served, emit_error, entry, join, join_specs, shadow_checks, specs, table,
+    TablePrefix, UrlRoute, automata, automata_len, check_answered, check_body, check_served, emit_error,
+    entry, join, join_specs, own_url_spec, prefixed_entries, prefixed_specs, shadow_checks, spec_references,
+    specs, table, template_url, texts, texts_len, url_spec,
 };
 pub use crate::rpc::api::{
-    BodyCodec, Client, Handles, Operation, PendingResponse, ResponseOf, ServiceRequest, TypedCall, body_codec,
+    BodyCodec, Client, Handles, Operation, ResponseOf, ServiceRequest, TypedCall, body_codec,
 };
 pub use crate::spec::{Routed, Spec};
 #[cfg(feature = "templates")]
-pub use crate::template::Template;
+pub use crate::template::{AnyData, DataOf, DataProbe, DataShape, DataStep, Template, check_data};
 use crate::websocket::SocketOutcome;
 #[cfg(feature = "templates")]
 pub use minijinja::Value;
 
 use crate::status::Status;
 #[cfg(feature = "templates")]
-use minijinja::value::Serde;
 use serde::Serialize;
 
 /// Ignores the signature of a handler, because the feature `schema` is disabled.
@@ -85,18 +88,20 @@ pub fn capture<S, T: FromCapture>(cx: &Context<S>, index: usize) -> Result<T, Re
         .ok_or_else(not_found)
 }
 
-/// Reads a capture of an optional group. Returns `None` if the group did not match, and a 404 response if its text is not a
-/// `T`.
+/// Reads a capture of an optional group. Returns `None` if the group did not match, or matched an empty text that is not a `T`. Returns a
+/// 404 response if another text is not a `T`.
 pub fn optional_capture<S, T: FromCapture>(cx: &Context<S>, index: usize) -> Result<Option<T>, Response> {
-    match cx.capture(index).as_deref().map(T::from_capture) {
-        None => Ok(None),
-        Some(Some(value)) => Ok(Some(value)),
-        Some(None) => Err(not_found()),
+    let Some(text) = cx.capture(index) else {
+        return Ok(None);
+    };
+    match T::from_capture(&text) {
+        None if !text.is_empty() => Err(not_found()),
+        value => Ok(value),
     }
 }
 
 fn not_found() -> Response {
-    Status::NOT_FOUND.into_reply()
+    reject(Status::NOT_FOUND)
 }
 
 /// Converts the output of a handler whose return type has no name, such as `impl IntoReply`.
@@ -117,13 +122,13 @@ pub fn broken() -> BoxFuture {
 /// Converts a field to a template variable.
 #[cfg(feature = "templates")]
 pub fn variable<T: Serialize>(value: &T) -> Value {
-    Value::from(Serde(value))
+    crate::template::variable(value)
 }
 
-/// Converts fields to the variables of a template.
+/// Converts fields to the variables of a template. `page` is the name of the struct.
 #[cfg(feature = "templates")]
-pub fn variables<const N: usize>(fields: [(&'static str, Value); N]) -> Value {
-    Value::from_pairs(fields)
+pub fn variables<const N: usize>(page: &'static str, fields: [(&'static str, Value); N]) -> Value {
+    crate::template::page_variables(page, fields.into())
 }
 
 /// Checks a WebSocket handshake. Returns the rejection for the client if the handshake is not acceptable.

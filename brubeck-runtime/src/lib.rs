@@ -1,5 +1,6 @@
 //! The runtime of brubeck. Applications use it through the `brubeck` crate, which adds the macros.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
 // Items that only some features use are compiled without these features, too.
 #![cfg_attr(
     not(all(
@@ -15,12 +16,17 @@
 compile_error!("brubeck supports Linux, macOS and other Unix systems only");
 
 mod app;
+mod authority;
 mod codec;
+mod const_string;
 mod error;
 mod extract;
+#[cfg(feature = "files")]
+mod files;
 mod handler;
 #[cfg(feature = "http")]
 mod http;
+mod json_parts;
 #[cfg(feature = "legacy")]
 mod legacy;
 mod message;
@@ -28,6 +34,7 @@ mod method;
 mod missing;
 #[cfg(feature = "mongrel2")]
 mod mongrel2;
+mod outcome;
 mod response;
 mod routing;
 mod rpc;
@@ -37,6 +44,7 @@ mod session;
 mod small_bytes;
 mod spec;
 mod status;
+mod target;
 #[cfg(feature = "templates")]
 mod template;
 #[cfg(not(feature = "templates"))]
@@ -54,38 +62,39 @@ pub mod __private;
 #[cfg(feature = "services")]
 pub use crate::app::Service;
 pub use crate::app::{App, AppService, Handle, Hook, Limits, Proceed, Running};
+pub use crate::authority::{Authority, Scheme};
 pub use crate::error::{Error, Result};
 pub use crate::extract::{
-    Arg, Args, Arguments, Context, CurrentUser, Extension, Fill, Form, FromCapture, FromMessage, Header,
+    Arg, Args, BodyUse, Context, CurrentUser, Extension, Fill, Form, FromCapture, FromMessage, Header,
     Headers, Json, PathArgument, Provides, Query, ReadOperation, State, Text, Upload, UploadError, User,
 };
 #[cfg(feature = "axum")]
 pub use crate::extract::{Axum, AxumBody};
 #[cfg(feature = "multipart")]
-pub use crate::extract::{Multipart, Part};
-pub use crate::handler::{Application, Connection, Stop};
+pub use crate::extract::{Multipart, MultipartStream, Part, PartStream};
+#[cfg(feature = "files")]
+pub use crate::files::Files;
+pub use crate::handler::Connection;
+#[doc(hidden)]
+pub use crate::handler::{Application, OpenConnection, Stop};
 #[cfg(feature = "http")]
 pub use crate::http::Http;
 #[cfg(feature = "legacy")]
 pub use crate::legacy::LegacyService;
 pub use crate::message::{Message, RemoteAddr};
 pub use crate::method::{Kind, Method, UnknownMethod};
-#[cfg(not(feature = "files"))]
-pub use crate::missing::File;
 #[cfg(not(feature = "http"))]
 pub use crate::missing::Http;
-#[cfg(not(feature = "legacy"))]
-pub use crate::missing::LegacyService;
 #[cfg(not(feature = "mongrel2"))]
 pub use crate::missing::Mongrel2;
-#[cfg(not(feature = "multipart"))]
-pub use crate::missing::Multipart;
 #[cfg(not(feature = "templates"))]
 pub use crate::missing::Page;
-#[cfg(not(feature = "services"))]
-pub use crate::missing::Service;
 #[cfg(not(feature = "axum"))]
 pub use crate::missing::{Axum, AxumBody};
+#[cfg(not(feature = "files"))]
+pub use crate::missing::{File, Files};
+#[cfg(not(feature = "multipart"))]
+pub use crate::missing::{Multipart, MultipartStream, Part, PartStream};
 #[cfg(feature = "mongrel2")]
 pub use crate::mongrel2::process::{Mongrel2Config, Mongrel2Handler, Mongrel2Server};
 #[cfg(feature = "mongrel2")]
@@ -94,26 +103,29 @@ pub use crate::mongrel2::{
 };
 #[cfg(feature = "files")]
 pub use crate::response::File;
-#[cfg(feature = "templates")]
-pub use crate::response::View;
 pub use crate::response::{
-    Answers, Body, BodyError, BoxError, Event, Events, Fields, Html, IntoReply, NotFound, Payload, Problem,
-    Redirect, Rejection, Reply, Response,
+    Body, BodyError, BoxError, Event, Events, Fields, Html, IntoReply, NotFound, Payload, Problem, Redirect,
+    Rejection, Reply, Response,
 };
-pub use crate::routing::{Routes, Unreachable};
+pub use crate::routing::{Routes, Unreachable, UrlError};
 pub use crate::rpc::api::{
-    Call, CallError, Cancellation, Client, Deadline, Dialect, Fault, Handled, HandledCall, Handles, Link,
-    Nowait, Operation, Origin, Phase, ResponseHandlers, ServiceAddress, ServiceRequest, ServiceResponse,
-    Services, TypedCall, TypedHandledCall, TypedResponse, Wire,
+    Call, CallError, Cancellation, Client, Deadline, Dialect, Fault, Handled, HandledCall, Handles, Nowait,
+    Operation, Phase, ServiceAddress, ServiceRequest, ServiceResponse, Services, TypedCall, TypedHandledCall,
+    TypedResponse, Wire,
 };
+#[doc(hidden)]
+pub use crate::rpc::api::{Link, Origin, PendingResponse, ResponseBody};
 #[cfg(feature = "services")]
 #[doc(hidden)]
 pub use crate::rpc::{core as protocol, driver};
-pub use crate::session::{Cookie, CookieSecret, Cookies, SameSite, Session, SignedCookies};
-pub use crate::spec::Spec;
+pub use crate::session::{
+    Cookie, CookieSecret, Cookies, MemoryStore, SameSite, Session, SessionRecord, SessionStore, Sessions,
+    SignedCookies,
+};
+pub use crate::spec::{Routed, Spec};
 pub use crate::status::Status;
 #[cfg(feature = "templates")]
-pub use crate::template::{Page, Template};
+pub use crate::template::{Page, Template, TemplateData};
 #[cfg(feature = "services")]
 pub use crate::testing::{TestSite, TestSiteHandle};
 pub use crate::trace::Trace;
@@ -121,16 +133,26 @@ pub use crate::websocket::{
     Broadcast, Close, Closed, SocketMessage, SocketOutcome, SocketSender, Subscription, Upgrade, WebSocket,
 };
 
+#[doc(no_inline)]
+pub use bytes::Bytes;
+
 /// The codecs of messages, for tests and fuzz targets.
 #[doc(hidden)]
 pub mod wire {
+    pub use super::authority::codec as authority;
     pub use super::codec::{Cursor, EncodeError, ParseError, lenstr, netstring, tnetstring};
+    #[cfg(feature = "multipart")]
+    pub use super::extract::multipart_codec as multipart;
+    #[cfg(feature = "files")]
+    pub use super::files::codec as files;
     #[cfg(feature = "legacy")]
     pub use super::legacy::codec as service;
     #[cfg(feature = "mongrel2")]
     pub use super::mongrel2::codec as mongrel2;
     #[cfg(feature = "services")]
-    pub use super::rpc::codec as v2;
+    pub use super::rpc::codec as v3;
+    pub use super::session::codec as cookies;
+    pub use super::target::codec as target;
     pub use super::websocket::codec as websocket;
     #[cfg(feature = "deflate")]
     pub use super::websocket::codec::deflate;

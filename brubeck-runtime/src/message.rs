@@ -1,19 +1,19 @@
 //! The message that a handler processes.
 
+use crate::authority::{Authority, Scheme};
 use crate::codec::ByteStr;
 use crate::method::{Kind, Method};
 use crate::status::Status;
+use crate::target::canonical_path;
 use bytes::Bytes;
+use http::header::HOST;
 use http::uri::PathAndQuery;
-use http::{Extensions, HeaderMap, request};
+use http::{Extensions, HeaderMap, Version, request};
 use std::fmt;
 use std::sync::OnceLock;
 use tokio::time::Instant;
 
 /// A request of a browser, a call of another application, or a response of a service.
-///
-/// Handlers receive it through extractors. A handler that takes a `Message` gets all of it. The body is complete and in
-/// memory, and clones share it; only a handler that streams the body with [`Upload`](crate::Upload) gets an empty one.
 ///
 /// ```
 /// use brubeck::{Message, Method};
@@ -22,6 +22,9 @@ use tokio::time::Instant;
 /// assert_eq!(message.path(), "/user/7");
 /// assert_eq!(message.query(), Some("tab=posts"));
 /// ```
+///
+/// Handlers receive it through extractors. A handler that takes a `Message` gets all of it. The body is complete and in
+/// memory, and clones share it; only a handler that streams the body with [`Upload`](crate::Upload) gets an empty one.
 ///
 /// The constructors are for tests and for front ends:
 ///
@@ -40,16 +43,23 @@ struct MessageParts {
     kind: Kind,
     method: Method,
     target: Target,
+    /// The decoded path, if it differs from the path that was sent. Set by the router, or when `path()` of a web request is called.
+    decoded_path: OnceLock<Option<Box<str>>>,
     headers: HeaderMap,
     arguments: Bytes,
     body: Bytes,
+    /// The bytes to which the JSON of the body refers; see `json_parts`.
+    parts: Vec<Bytes>,
     status: Option<Status>,
-    remote: Option<RemoteAddr>,
+    client: WebClient,
+    version: Version,
     /// The deadline that the caller sent.
     deadline: Option<Instant>,
     call_meta: Option<CallMeta>,
+    /// The operation of a contract that the call, or the call of the response, is for.
+    operation: Option<CalledOperation>,
     extensions: Extensions,
-    /// `extensions` together with `remote`, created when `extensions()` is called. Few handlers need it, so the address
+    /// `extensions` together with `client`, created when `extensions()` is called. Few handlers need it, so the address
     /// is not inserted for each request.
     all_extensions: OnceLock<Extensions>,
 }
@@ -64,6 +74,15 @@ pub(crate) struct CallMeta {
     pub(crate) hops: u8,
 }
 
+/// The operation of a call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct CalledOperation {
+    /// The name, such as `slow_echo::echo`.
+    pub(crate) name: ByteStr,
+    /// A digest of the caller's declaration, or 0 if it is not known.
+    pub(crate) contract: u64,
+}
+
 /// The path and query of a message.
 #[derive(Clone)]
 enum Target {
@@ -74,9 +93,19 @@ enum Target {
 }
 
 impl Message {
-    /// Creates a request of a browser.
+    /// Creates a web request, for tests and front ends.
     ///
-    /// `target` is a percent-encoded path, optionally followed by `?` and a query.
+    /// ```
+    /// use brubeck::{Kind, Message, Method};
+    ///
+    /// let message = Message::web(Method::Get, "/caf%C3%A9?tab=menu");
+    /// assert_eq!((message.path(), message.query()), ("/café", Some("tab=menu")));
+    /// assert_eq!(message.kind(), Kind::Web);
+    /// ```
+    ///
+    /// `target` is a percent-encoded path, optionally followed by `?` and a query. It is not checked. The message has neither headers nor a
+    /// body: add them with [`with_headers`](Message::with_headers) and [`with_body`](Message::with_body). To send a request through a whole
+    /// application, use a [`TestClient`](crate::testing::TestClient).
     pub fn web(method: Method, target: &str) -> Message {
         let (path, query) = match target.split_once('?') {
             Some((path, query)) => (path, Some(query.into())),
@@ -88,29 +117,43 @@ impl Message {
 
     /// Creates the message of an HTTP request, without its body.
     ///
-    /// If `remote` is `None`, the address of the peer may still be in the extensions.
+    /// What `client` does not say may still be in the extensions.
     #[inline]
-    pub(crate) fn from_request_parts(
-        method: Method,
-        parts: request::Parts,
-        remote: Option<RemoteAddr>,
-    ) -> Message {
+    pub(crate) fn from_request_parts(method: Method, parts: request::Parts, client: WebClient) -> Message {
         let target = parts.uri.into_parts().path_and_query;
         let target = Target::Uri(target.unwrap_or_else(|| PathAndQuery::from_static("/")));
         Message(Box::new(MessageParts {
             headers: parts.headers,
             extensions: parts.extensions,
-            remote,
+            client,
+            version: parts.version,
             ..MessageParts::new(Kind::Web, method, target)
         }))
     }
 
-    /// Creates a call of a service.
+    /// Creates a call of a service, without arguments and without a body.
+    ///
+    /// ```
+    /// use brubeck::{Kind, Message, Method};
+    ///
+    /// let call = Message::service(Method::Request, "/service/slow").with_body(r#"{"text":"hello"}"#);
+    /// assert_eq!((call.kind(), call.path()), (Kind::Service, "/service/slow"));
+    /// ```
+    ///
+    /// Callers use [`Method::Request`] unless they set another method. The path is used as it is: it is not percent-decoded, and a `?` in it
+    /// does not start a query.
     pub fn service(method: Method, path: &str) -> Message {
         Message::new(Kind::Service, method, Target::path(path))
     }
 
     /// Creates the response of a service, for the response handler of the calling application.
+    ///
+    /// ```
+    /// use brubeck::{Kind, Message, Status};
+    ///
+    /// let message = Message::response("/service/slow", Status::OK);
+    /// assert_eq!(message.kind(), Kind::Response);
+    /// ```
     pub fn response(path: &str, status: Status) -> Message {
         let mut message = Message::new(Kind::Response, Method::Response, Target::path(path));
         message.0.status = Some(status);
@@ -122,46 +165,120 @@ impl Message {
     }
 
     /// Sets the path. A `?` in it does not start a query.
+    ///
+    /// ```
+    /// use brubeck::{Message, Method};
+    ///
+    /// let message = Message::web(Method::Get, "/").with_path("/what?");
+    /// assert_eq!((message.path(), message.query()), ("/what?", None));
+    /// ```
     pub fn with_path(mut self, path: impl Into<Box<str>>) -> Message {
         let query = self.query().map(Into::into);
         self.0.target = Target::Text {
             path: path.into(),
             query,
         };
+        self.0.decoded_path.take();
         self
     }
 
     /// Sets the query, percent-encoded and without the `?`.
+    ///
+    /// ```
+    /// use brubeck::{Message, Method};
+    ///
+    /// let message = Message::web(Method::Get, "/search").with_query("q=tea");
+    /// assert_eq!(message.uri(), "/search?q=tea");
+    /// ```
     pub fn with_query(mut self, query: impl Into<Box<str>>) -> Message {
         self.0.target = Target::Text {
-            path: self.path().into(),
+            path: self.path_as_sent().into(),
             query: Some(query.into()),
         };
         self
     }
 
-    /// Sets the headers.
+    /// Sets the headers, and removes those that the message had.
+    ///
+    /// ```
+    /// use brubeck::{Message, Method};
+    /// use http::{HeaderMap, HeaderValue, header::ACCEPT};
+    ///
+    /// let headers = HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static("text/html"))]);
+    /// let message = Message::web(Method::Get, "/").with_headers(headers);
+    /// assert_eq!(message.headers()[ACCEPT], "text/html");
+    /// ```
+    ///
+    /// Handlers read them with [`Headers`](crate::Headers) or [`Header`](crate::Header). No header is added, also not the
+    /// `content-type` of a body.
     pub fn with_headers(mut self, headers: HeaderMap) -> Message {
         self.0.headers = headers;
         self
     }
 
-    /// Sets the body.
+    /// Sets the body, without copying it if it is [`Bytes`].
+    ///
+    /// ```
+    /// use brubeck::{Message, Method};
+    ///
+    /// let message = Message::web(Method::Post, "/").with_body("hello");
+    /// assert_eq!(message.body(), "hello");
+    /// ```
+    ///
+    /// The body of a call is JSON. [`Json`](crate::Json) and [`Form`](crate::Form) also need the header `content-type` of a web request:
+    /// see [`with_headers`](Message::with_headers).
     pub fn with_body(mut self, body: impl Into<Bytes>) -> Message {
         self.0.body = body.into();
         self
     }
 
     /// Sets the named arguments of a call, as the text of a JSON object.
+    ///
+    /// ```
+    /// use brubeck::{Message, Method};
+    ///
+    /// let call = Message::service(Method::Request, "/service/slow").with_arguments(r#"{"text":"hello"}"#);
+    /// assert_eq!(call.payload(), r#"{"text":"hello"}"#);
+    /// ```
+    ///
+    /// They are those of the dialects that send arguments apart from the body: see [`arguments`](Message::arguments). The text is not checked
+    /// here; extractors such as [`Arg`](crate::Arg) reject what is not a JSON object.
     pub fn with_arguments(mut self, arguments: impl Into<Bytes>) -> Message {
         self.0.arguments = arguments.into();
         self
     }
 
     /// Adds an extension, such as a [`RemoteAddr`]. It replaces an extension of the same type.
+    ///
+    /// ```
+    /// use brubeck::{Message, Method, RemoteAddr};
+    ///
+    /// let message = Message::web(Method::Get, "/").with_extension(RemoteAddr([127, 0, 0, 1].into()));
+    /// assert!(message.extensions().get::<RemoteAddr>().is_some());
+    /// ```
     pub fn with_extension(mut self, value: impl Clone + Send + Sync + 'static) -> Message {
         self.extensions_mut().insert(value);
         self
+    }
+
+    pub(crate) fn with_parts(mut self, parts: Vec<Bytes>) -> Message {
+        self.0.parts = parts;
+        self
+    }
+
+    /// Returns the bytes to which the JSON of the body refers.
+    pub(crate) fn parts(&self) -> &[Bytes] {
+        &self.0.parts
+    }
+
+    pub(crate) fn with_operation(mut self, operation: Option<CalledOperation>) -> Message {
+        self.0.operation = operation;
+        self
+    }
+
+    /// Returns the operation of a contract that the call, or the call of the response, is for.
+    pub(crate) fn operation(&self) -> Option<&CalledOperation> {
+        self.0.operation.as_ref()
     }
 
     pub(crate) fn with_call_meta(mut self, call_meta: CallMeta) -> Message {
@@ -185,17 +302,68 @@ impl Message {
     }
 
     /// Returns the kind of handler that the message is for.
+    ///
+    /// ```
+    /// use brubeck::{Kind, Message, Method};
+    ///
+    /// assert_eq!(Message::web(Method::Get, "/").kind(), Kind::Web);
+    /// assert_eq!(Message::service(Method::Request, "/service/slow").kind(), Kind::Service);
+    /// ```
     pub fn kind(&self) -> Kind {
         self.0.kind
     }
 
-    /// Returns the method.
+    /// Returns the method, also as a handler argument of the type [`Method`].
+    ///
+    /// ```
+    /// use brubeck::{Message, Method};
+    ///
+    /// assert_eq!(Message::web(Method::Put, "/").method(), Method::Put);
+    /// ```
+    ///
+    /// A call has [`Method::Request`] unless its caller sets another one, and the response of a service has [`Method::Response`]. A
+    /// HEAD request that a GET handler answers has [`Method::Head`].
     pub fn method(&self) -> Method {
         self.0.method
     }
 
-    /// Returns the path as it was sent: not percent-decoded and not normalised.
+    /// Returns the path, as its route matches it.
+    ///
+    /// ```
+    /// use brubeck::{Message, Method};
+    ///
+    /// let message = Message::web(Method::Get, "/a/../caf%C3%A9?tab=menu");
+    /// assert_eq!(message.path(), "/café");
+    /// ```
+    ///
+    /// For a web request it is the text that its route has matched: percent-decoded, and without dot segments (`.` and `..`). An
+    /// encoded `/` is a `/` in it. [`uri`](Self::uri) returns the path as it was sent. For a call or a response of a service it is
+    /// the path as it was sent.
     pub fn path(&self) -> &str {
+        if self.0.kind == Kind::Web {
+            self.routed_path()
+        } else {
+            self.path_as_sent()
+        }
+    }
+
+    /// Returns the text in which the captures of the route are.
+    pub(crate) fn routed_path(&self) -> &str {
+        let decoded = self.0.decoded_path.get_or_init(|| match self.0.kind {
+            // The router stores the decoded path of a call, if there is one.
+            Kind::Service | Kind::Response => None,
+            Kind::Web => canonical_path(self.path_as_sent()).ok()?.into_decoded(),
+        });
+        decoded.as_deref().unwrap_or_else(|| self.path_as_sent())
+    }
+
+    /// Stores the decoded path, or `None` if it does not differ from the path that was sent.
+    pub(crate) fn set_decoded_path(&mut self, decoded: Option<Box<str>>) {
+        self.0.decoded_path = OnceLock::from(decoded);
+    }
+
+    /// Returns the path as it was sent: not percent-decoded and not normalised.
+    pub(crate) fn path_as_sent(&self) -> &str {
         match &self.0.target {
             Target::Uri(target) => target.path(),
             Target::Text { path, .. } => path,
@@ -203,6 +371,13 @@ impl Message {
     }
 
     /// Returns the query as it was sent, not percent-decoded, or `None` if there is no `?`. Calls of services have no query.
+    ///
+    /// ```
+    /// use brubeck::{Message, Method};
+    ///
+    /// let message = Message::web(Method::Get, "/search").with_query("q=a%20b");
+    /// assert_eq!(message.query(), Some("q=a%20b"));
+    /// ```
     pub fn query(&self) -> Option<&str> {
         match &self.0.target {
             Target::Uri(target) => target.query(),
@@ -210,7 +385,20 @@ impl Message {
         }
     }
 
-    /// Returns the path and query as a URI, or `/` if they are not a valid URI.
+    /// Returns the path and query as they were sent, as a URI.
+    ///
+    /// ```
+    /// use brubeck::{Message, Method};
+    ///
+    /// let message = Message::web(Method::Get, "/search?q=a%20b");
+    /// assert_eq!(message.uri(), "/search?q=a%20b");
+    /// // A space is not valid in a URI.
+    /// assert_eq!(Message::service(Method::Request, "/a b").uri(), "/");
+    /// ```
+    ///
+    /// Returns `/` if they are not a valid URI, which can happen for a call, or a message that a test created. The URI is percent-encoded and has
+    /// neither a scheme nor a host; [`path`](Message::path) is the decoded path and [`query`](Message::query) the query alone. A handler takes
+    /// it as an argument of the type [`http::Uri`].
     pub fn uri(&self) -> http::Uri {
         let target = match &self.0.target {
             Target::Uri(target) => return http::Uri::from(target.clone()),
@@ -225,26 +413,59 @@ impl Message {
 
     /// Returns the headers.
     ///
+    /// ```
+    /// use brubeck::{Message, Method};
+    ///
+    /// assert!(Message::web(Method::Get, "/").headers().is_empty());
+    /// ```
+    ///
     /// For calls and responses of services, headers whose name or value is not valid in HTTP are omitted.
     pub fn headers(&self) -> &HeaderMap {
         &self.0.headers
     }
 
-    /// Returns the named arguments of a call in the dialects [`Branch`](crate::Dialect::Branch),
-    /// [`Pypi`](crate::Dialect::Pypi) and [`Pypi01x`](crate::Dialect::Pypi01x), as the text of a JSON object.
+    /// Returns the named arguments that a call has apart from its body, as the text of a JSON object.
     ///
-    /// Brubeck's protocol and [`Seed`](crate::Dialect::Seed) send named arguments as members of the body. There the result is
-    /// empty. [`payload`](Message::payload) returns the named arguments in both cases.
+    /// ```
+    /// use brubeck::{Message, Method};
+    ///
+    /// let call = Message::service(Method::Request, "/service/slow").with_arguments(r#"{"text":"hello"}"#);
+    /// assert_eq!(call.arguments(), r#"{"text":"hello"}"#);
+    /// ```
+    ///
+    /// They are those of the dialects [`Branch`](crate::Dialect::Branch), [`Pypi`](crate::Dialect::Pypi) and
+    /// [`Pypi01x`](crate::Dialect::Pypi01x). Brubeck's protocol and [`Seed`](crate::Dialect::Seed) send named arguments as members of the
+    /// body. There the result is empty. [`payload`](Message::payload) returns the named arguments in both cases.
     pub fn arguments(&self) -> &Bytes {
         &self.0.arguments
     }
 
     /// Returns the body.
+    ///
+    /// ```
+    /// use brubeck::{Message, Method};
+    ///
+    /// let message = Message::web(Method::Post, "/").with_body("hello");
+    /// assert_eq!(message.body(), "hello");
+    /// assert!(Message::web(Method::Get, "/").body().is_empty());
+    /// ```
+    ///
+    /// It is complete and in memory, and at most as large as the [body limit](crate::App::body_limit) allows. It is empty if the
+    /// handler streams the body with [`Upload`](crate::Upload). For the data of a call in any dialect, use
+    /// [`payload`](Message::payload).
     pub fn body(&self) -> &Bytes {
         &self.0.body
     }
 
     /// Returns the bytes that typed extractors decode: the body, or the named arguments if the body is empty or `{}`.
+    ///
+    /// ```
+    /// use brubeck::{Message, Method};
+    ///
+    /// let call = Message::service(Method::Request, "/service/slow").with_arguments(r#"{"text":"hello"}"#);
+    /// assert_eq!(call.payload(), r#"{"text":"hello"}"#);
+    /// assert_eq!(call.with_body("[1]").payload(), "[1]");
+    /// ```
     ///
     /// Brubeck's protocol and [`Seed`](crate::Dialect::Seed) send the data of a call in the body; the other dialects of the
     /// Python original can send it in the arguments.
@@ -256,19 +477,73 @@ impl Message {
     }
 
     /// Returns the status of a service's response, or `None` if the message is not a response.
+    ///
+    /// ```
+    /// use brubeck::{Message, Method, Status};
+    ///
+    /// assert_eq!(Message::web(Method::Get, "/").status(), None);
+    /// assert_eq!(Message::response("/service/slow", Status::OK).status(), Some(&Status::OK));
+    /// ```
     pub fn status(&self) -> Option<&Status> {
         self.0.status.as_ref()
     }
 
+    /// Returns the host and port that the client asked for. Returns `None` if a web request names none, and for other messages.
+    ///
+    /// ```
+    /// use brubeck::{Message, Method};
+    /// use http::{HeaderMap, HeaderValue, header::HOST};
+    ///
+    /// let headers = HeaderMap::from_iter([(HOST, HeaderValue::from_static("example.org:8080"))]);
+    /// let message = Message::web(Method::Get, "/").with_headers(headers);
+    /// assert_eq!(message.authority().map(|authority| authority.to_string()).as_deref(), Some("example.org:8080"));
+    /// assert_eq!(Message::web(Method::Get, "/").authority(), None);
+    /// ```
+    ///
+    /// For a message that a test created, it is the `host` header.
+    pub fn authority(&self) -> Option<Authority> {
+        Authority::parse(self.0.headers.get(HOST)?.as_bytes())
+    }
+
+    /// Returns the scheme of a web request. Other messages have [`Scheme::Http`].
+    ///
+    /// ```
+    /// use brubeck::{Message, Method, Scheme};
+    ///
+    /// let message = Message::web(Method::Get, "/");
+    /// assert_eq!(message.scheme(), Scheme::Http);
+    /// assert_eq!(message.with_extension(Scheme::Https).scheme(), Scheme::Https);
+    /// ```
+    ///
+    /// For a message that a test created, it is the `Scheme` in the extensions.
+    pub fn scheme(&self) -> Scheme {
+        self.0.client.scheme.or_in(&self.0.extensions)
+    }
+
+    /// Returns the version of HTTP of a web request.
+    pub(crate) fn version(&self) -> Version {
+        self.0.version
+    }
+
     /// Returns the extensions, which front ends and `tower` layers add. They include the [`RemoteAddr`] of a web request, if
-    /// it is known.
+    /// it is known, and [`Scheme::Https`] if that is its scheme.
+    ///
+    /// ```
+    /// use brubeck::{Message, Method};
+    ///
+    /// #[derive(Clone)]
+    /// struct Tenant(&'static str);
+    ///
+    /// let message = Message::web(Method::Get, "/").with_extension(Tenant("blue"));
+    /// assert_eq!(message.extensions().get::<Tenant>().map(|tenant| tenant.0), Some("blue"));
+    /// ```
     pub fn extensions(&self) -> &Extensions {
-        let Some(remote) = self.0.remote else {
+        if self.0.client == WebClient::default() {
             return &self.0.extensions;
-        };
+        }
         self.0.all_extensions.get_or_init(|| {
             let mut all = self.0.extensions.clone();
-            all.insert(remote);
+            self.0.client.add_to(&mut all);
             all
         })
     }
@@ -279,14 +554,12 @@ impl Message {
     }
 
     pub(crate) fn remote_addr(&self) -> Option<RemoteAddr> {
-        self.0.remote.or_else(|| self.extension().copied())
+        self.0.client.address.or_else(|| self.extension().copied())
     }
 
     pub(crate) fn extensions_mut(&mut self) -> &mut Extensions {
         self.0.all_extensions.take();
-        if let Some(remote) = self.0.remote.take() {
-            self.0.extensions.insert(remote);
-        }
+        std::mem::take(&mut self.0.client).add_to(&mut self.0.extensions);
         &mut self.0.extensions
     }
 }
@@ -297,13 +570,17 @@ impl MessageParts {
             kind,
             method,
             target,
+            decoded_path: OnceLock::new(),
             headers: HeaderMap::new(),
             arguments: Bytes::new(),
             body: Bytes::new(),
+            parts: Vec::new(),
             status: None,
-            remote: None,
+            client: WebClient::default(),
+            version: Version::HTTP_11,
             deadline: None,
             call_meta: None,
+            operation: None,
             extensions: Extensions::new(),
             all_extensions: OnceLock::new(),
         }
@@ -332,9 +609,26 @@ impl fmt::Debug for Message {
     }
 }
 
-/// The IP address of the peer that sent a web request, as an extension of its [`Message`].
+/// Extractor for the IP address of the client that sent a web request.
 ///
-/// Behind a proxy it is the address of the proxy, unless the application trusts the headers of that proxy.
+/// ```
+/// use brubeck::prelude::*;
+///
+/// #[get("/ip")]
+/// async fn ip(client: RemoteAddr) -> String {
+///     format!("your address is {client}")
+/// }
+/// ```
+///
+/// It is the peer of the connection, or the client that a [trusted proxy](crate::App::trusted_proxies) forwards. It is never the address
+/// of a trusted proxy: if such a proxy does not say who the client is, the address is not known. It is not known either for a peer
+/// of a Unix socket. An IPv4-mapped address is converted to IPv4.
+///
+/// Rejects with 403 if the address is not known; take an `Option<RemoteAddr>` to do without it. In a handler that is not for the web,
+/// it rejects with 500.
+///
+/// Layers and mounted services find it in the extensions of the request, and so does [`Message::extensions`]. A test sets it with
+/// [`Message::with_extension`]:
 ///
 /// ```
 /// use brubeck::RemoteAddr;
@@ -347,6 +641,27 @@ pub struct RemoteAddr(pub std::net::IpAddr);
 impl fmt::Display for RemoteAddr {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
+    }
+}
+
+/// The client of a web request, and how it asked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct WebClient {
+    /// `None` if it is not known.
+    pub address: Option<RemoteAddr>,
+    /// [`Scheme::Https`] if the connection uses TLS.
+    pub scheme: Scheme,
+}
+
+impl WebClient {
+    /// Adds the address and the scheme to the extensions of a request. The scheme `http` is the default and is left out.
+    pub(crate) fn add_to(self, extensions: &mut Extensions) {
+        if let Some(address) = self.address {
+            extensions.insert(address);
+        }
+        if self.scheme != Scheme::Http {
+            extensions.insert(self.scheme);
+        }
     }
 }
 

@@ -7,43 +7,64 @@ use std::str::FromStr;
 ///
 /// ```
 /// use brubeck::Method;
+/// use brubeck::prelude::*;
+///
+/// /// Runs before every web handler.
+/// async fn log(method: Method, uri: http::Uri) {
+///     tracing::info!(%uri, "{} request", method.as_http());
+/// }
+///
+/// fn app(routes: Routes<()>) -> App<()> {
+///     App::new(routes, ()).before(log)
+/// }
 ///
 /// assert_eq!("GET".parse(), Ok(Method::Get));
 /// assert_eq!(Method::Request.as_str(), "request");
 /// ```
 ///
-/// [`Request`](Method::Request) and [`Response`](Method::Response) come from the Python original and exist between
-/// applications only. A browser cannot send them.
+/// It is an extractor, which never rejects. The attribute of a handler decides which methods reach it.
+///
+/// The HTTP methods are those of [RFC 9110, section 9.3](https://www.rfc-editor.org/rfc/rfc9110#section-9.3), and PATCH of
+/// [RFC 5789](https://www.rfc-editor.org/rfc/rfc5789). [`Request`](Method::Request) and [`Response`](Method::Response) come from the
+/// Python original and exist between applications only. A browser cannot send them.
 #[repr(u8)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
 pub enum Method {
-    /// Reads a resource.
+    /// Reads a resource, with a handler of [`#[get]`](../brubeck/attr.get.html).
     Get,
-    /// Submits data to a resource.
+    /// Submits data to a resource, with a handler of [`#[post]`](../brubeck/attr.post.html).
     Post,
-    /// Replaces a resource.
+    /// Replaces a resource, with a handler of [`#[put]`](../brubeck/attr.put.html).
     Put,
-    /// Changes a part of a resource.
+    /// Changes a part of a resource, with a handler of [`#[patch]`](../brubeck/attr.patch.html).
     Patch,
-    /// Removes a resource.
+    /// Removes a resource, with a handler of [`#[delete]`](../brubeck/attr.delete.html).
     Delete,
-    /// As [`Get`](Method::Get), without the response body.
+    /// As [`Get`](Method::Get), without the response body, with a handler of [`#[head]`](../brubeck/attr.head.html) or
+    /// [`#[get]`](../brubeck/attr.get.html).
     Head,
-    /// Lists the methods of a resource.
+    /// Lists the methods of a resource, with a handler of [`#[options]`](../brubeck/attr.options.html) or without one.
     Options,
-    /// Returns the request to the client.
+    /// Returns the request to the client, with a handler of [`#[trace]`](../brubeck/attr.trace.html).
     Trace,
-    /// Opens a tunnel through a proxy.
+    /// Opens a tunnel through a proxy, for a handler of [`#[connect]`](../brubeck/attr.connect.html).
     Connect,
-    /// Calls a service.
+    /// Calls a handler of [`#[service_handler]`](../brubeck/attr.service_handler.html), unless the caller sets another method.
     Request,
-    /// The response of a service, for a response handler.
+    /// The response of a service, for a handler of [`#[response_handler]`](../brubeck/attr.response_handler.html).
     Response,
 }
 
 impl Method {
     /// All methods, in the order of their discriminants.
-    pub const ALL: [Method; 11] = [
+    ///
+    /// ```
+    /// use brubeck::Method;
+    ///
+    /// assert!(Method::ALL.contains(&Method::Get));
+    /// ```
+    pub const ALL: &'static [Method] = &[
         Method::Get,
         Method::Post,
         Method::Put,
@@ -58,6 +79,10 @@ impl Method {
     ];
 
     /// Returns the name in lower case, as in attributes and in the protocols of services.
+    ///
+    /// ```
+    /// assert_eq!(brubeck::Method::Get.as_str(), "get");
+    /// ```
     pub const fn as_str(self) -> &'static str {
         match self {
             Method::Get => "get",
@@ -74,20 +99,32 @@ impl Method {
         }
     }
 
-    /// Converts an HTTP method, ignoring its case. Returns `None` if web handlers cannot have that method.
+    /// Converts an HTTP method. Returns `None` if web handlers cannot have that method. The case counts (RFC 9110, section 9.1): `get`
+    /// is not a method.
+    ///
+    /// ```
+    /// use brubeck::Method;
+    ///
+    /// assert_eq!(Method::from_http(&http::Method::PUT), Some(Method::Put));
+    /// ```
     pub fn from_http(method: &http::Method) -> Option<Method> {
         // The most frequent method skips the search.
         if *method == http::Method::GET {
             return Some(Method::Get);
         }
-        method
-            .as_str()
-            .parse()
-            .ok()
+        let is_named = |known: &Method| known.as_http() == method.as_str();
+        Method::ALL
+            .iter()
+            .copied()
+            .find(is_named)
             .filter(|m| !matches!(m, Method::Request | Method::Response))
     }
 
     /// Returns the name in upper case, as in HTTP.
+    ///
+    /// ```
+    /// assert_eq!(brubeck::Method::Get.as_http(), "GET");
+    /// ```
     pub const fn as_http(self) -> &'static str {
         match self {
             Method::Get => "GET",
@@ -116,9 +153,11 @@ impl fmt::Display for Method {
 /// ```
 /// use brubeck::{Method, UnknownMethod};
 ///
-/// assert_eq!("fetch".parse::<Method>(), Err(UnknownMethod));
+/// let error: UnknownMethod = "fetch".parse::<Method>().unwrap_err();
+/// assert!(error.to_string().contains("method"));
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct UnknownMethod;
 
 impl fmt::Display for UnknownMethod {
@@ -134,9 +173,23 @@ impl FromStr for Method {
     type Err = UnknownMethod;
 
     /// Parses the name of a method. Case is ignored, as in the Python original.
+    ///
+    /// ```
+    /// use brubeck::Method;
+    ///
+    /// assert_eq!("Get".parse(), Ok(Method::Get));
+    /// assert!("fetch".parse::<Method>().is_err());
+    /// ```
+    ///
+    /// [`Method::from_http`] converts the method of an HTTP request, whose case counts.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`UnknownMethod`] if the name is not one of [`Method::ALL`].
     fn from_str(name: &str) -> Result<Method, UnknownMethod> {
         Method::ALL
-            .into_iter()
+            .iter()
+            .copied()
             .find(|m| m.as_str().eq_ignore_ascii_case(name))
             .ok_or(UnknownMethod)
     }
@@ -152,6 +205,7 @@ impl FromStr for Method {
 /// ```
 #[repr(u8)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Kind {
     /// A web handler, which responds to browsers through the embedded HTTP server or Mongrel2.
     Web,

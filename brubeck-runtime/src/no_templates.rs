@@ -1,18 +1,16 @@
 //! The placeholder of the templates of an application, in a build without the feature `templates`.
 
+use crate::error::Result;
 use crate::response::{Problem, Response};
-use std::io::{Error, Result};
-use std::path::Path;
+use crate::routing::Routes;
+
+#[derive(Default)]
+pub(crate) struct TemplateConfig;
 
 pub(crate) struct Templates;
 
 impl Templates {
-    pub(crate) fn new(folder: Option<&Path>) -> Result<Templates> {
-        if folder.is_some() {
-            return Err(Error::other(
-                "enable the feature `templates` of the crate `brubeck`",
-            ));
-        }
+    pub(crate) fn new<S>(_: TemplateConfig, _: bool, _: Routes<S>) -> Result<Templates> {
         Ok(Templates)
     }
 

@@ -31,6 +31,16 @@ impl Secret {
         self.0.ct_eq(other).into()
     }
 
+    /// Returns an error if the secret is empty. `what` completes "cannot".
+    pub(crate) fn check(&self, what: impl fmt::Display) -> crate::Result<()> {
+        if !self.0.is_empty() {
+            return Ok(());
+        }
+        Err(crate::Error::new(format!(
+            "cannot {what}: the passphrase is empty, so anyone could call the service; use a long random one, the same on both sides"
+        )))
+    }
+
     /// Returns the bytes. Do not log them.
     #[must_use]
     pub fn expose(&self) -> &[u8] {

@@ -14,11 +14,28 @@ use std::fmt;
 /// assert_eq!(Status::new(404).to_string(), "404 Not Found");
 /// ```
 ///
+/// A handler returns it alone, or together with a reply: `(Status, R)`. As an argument of a response handler it is the status of the
+/// service's response; in any other handler it is always 200:
+///
+/// ```
+/// use brubeck::prelude::*;
+///
+/// #[response_handler("/service/slow")]
+/// async fn on_slow(status: Status) -> bool {
+///     status.is_success()
+/// }
+///
+/// #[post("/users")]
+/// async fn create(name: Text) -> (Status, String) {
+///     (Status::new(201), format!("hello, {}", name.0))
+/// }
+/// ```
+///
 /// Callers of a service receive the code and the message. HTTP clients receive the code with its standard reason phrase;
 /// the message becomes the body if a handler returns a `Status` alone.
 ///
 /// Negative codes come from services of the Python original, which use `-1` for "bad request". [`http`](Status::http) maps
-/// them to HTTP codes.
+/// them to HTTP codes. The codes of HTTP are those of [RFC 9110, section 15](https://www.rfc-editor.org/rfc/rfc9110#section-15).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Status {
     code: i32,
@@ -26,51 +43,75 @@ pub struct Status {
 }
 
 impl Status {
-    /// 200 OK
+    /// 200 OK: success.
     pub const OK: Status = Status::new(200);
-    /// 204 No Content
+    /// 204 No Content: success, and there is no body. A handler that returns `()` responds with it.
     pub const NO_CONTENT: Status = Status::new(204);
-    /// 400 Bad Request
+    /// 400 Bad Request: the request is malformed, such as a body that is not JSON.
     pub const BAD_REQUEST: Status = Status::new(400);
-    /// 403 Forbidden
+    /// 403 Forbidden: the client may not do this. A login would not help; if it would, respond with 401.
     pub const FORBIDDEN: Status = Status::new(403);
-    /// 404 Not Found
+    /// 404 Not Found: nothing has this path. [`NotFound`](crate::NotFound) is the shorter reply.
     pub const NOT_FOUND: Status = Status::new(404);
-    /// 405 Method Not Allowed
+    /// 405 Method Not Allowed: the path has no handler for this method.
     pub const METHOD_NOT_ALLOWED: Status = Status::new(405);
-    /// 413 Payload Too Large
+    /// 413 Payload Too Large: the body exceeds its [limit](crate::App::body_limit).
     pub const PAYLOAD_TOO_LARGE: Status = Status::new(413);
-    /// 415 Unsupported Media Type
+    /// 415 Unsupported Media Type: the body has another format than the handler reads.
     pub const UNSUPPORTED_MEDIA_TYPE: Status = Status::new(415);
-    /// 422 Unprocessable Entity
+    /// 422 Unprocessable Entity: the format is right, but a value is not valid. [`Problem::invalid`](crate::Problem::invalid) names the field.
     pub const UNPROCESSABLE_ENTITY: Status = Status::new(422);
-    /// 500 Internal Server Error
+    /// 500 Internal Server Error: the handler failed or panicked.
     pub const INTERNAL_SERVER_ERROR: Status = Status::new(500);
-    /// 502 Bad Gateway
+    /// 502 Bad Gateway: a service that the handler called failed.
     pub const BAD_GATEWAY: Status = Status::new(502);
-    /// 503 Service Unavailable
+    /// 503 Service Unavailable: there is no capacity or no worker; a later attempt may succeed.
     pub const SERVICE_UNAVAILABLE: Status = Status::new(503);
-    /// 504 Gateway Timeout
+    /// 504 Gateway Timeout: the handler, or a service that it called, did not respond in time.
     pub const GATEWAY_TIMEOUT: Status = Status::new(504);
 
     /// Creates a status with the standard message of its code; see [`text`](Status::text).
+    ///
+    /// ```
+    /// use brubeck::Status;
+    ///
+    /// assert_eq!(Status::new(418).code(), 418);
+    /// ```
     pub const fn new(code: i32) -> Status {
         Status { code, message: None }
     }
 
     /// Sets the message.
+    ///
+    /// ```
+    /// use brubeck::Status;
+    ///
+    /// assert_eq!(Status::new(503).message("closed").text(), "closed");
+    /// ```
     pub fn message(mut self, message: impl Into<Cow<'static, str>>) -> Status {
         self.message = Some(message.into());
         self
     }
 
     /// Returns the code.
+    ///
+    /// ```
+    /// use brubeck::Status;
+    ///
+    /// assert_eq!(Status::NOT_FOUND.code(), 404);
+    /// ```
     pub const fn code(&self) -> i32 {
         self.code
     }
 
     /// Returns the message that was set. Without one, returns the standard message of the [HTTP code](Status::http), which is
     /// empty for codes that have none.
+    ///
+    /// ```
+    /// use brubeck::Status;
+    ///
+    /// assert_eq!(Status::NOT_FOUND.text(), "Not Found");
+    /// ```
     pub fn text(&self) -> &str {
         match &self.message {
             Some(text) => text,
@@ -87,17 +128,29 @@ impl Status {
     }
 
     /// Returns `true` for the codes 200 to 299.
+    ///
+    /// ```
+    /// use brubeck::Status;
+    ///
+    /// assert!(Status::NO_CONTENT.is_success());
+    /// ```
     pub const fn is_success(&self) -> bool {
         self.code >= 200 && self.code < 300
     }
 
     /// Returns the code as an HTTP status code.
     ///
-    /// The codes of the Python original become 200 (`0`), 400 (`-1`), 401 (`-2`), 404 (`-3`) and 405 (`-4`). All other
-    /// codes below 200 or above 999 become 500.
+    /// ```
+    /// use brubeck::Status;
+    ///
+    /// assert_eq!(Status::NOT_FOUND.http(), http::StatusCode::NOT_FOUND);
+    /// ```
+    ///
+    /// The error codes of the Python original become 400 (`-1`), 401 (`-2`), 404 (`-3`) and 405 (`-4`). All other codes below
+    /// 200 or above 999 are not the final status of an HTTP response (RFC 9110, section 15) and become 500, which is logged when
+    /// the response is sent.
     pub fn http(&self) -> http::StatusCode {
         let code = match self.code {
-            0 => 200,
             -1 => 400,
             -2 => 401,
             -3 => 404,
@@ -157,7 +210,7 @@ mod tests {
                 http(1000),
                 http(i32::MIN)
             ],
-            [400, 404, 200, 204, 500, 500, 500, 500]
+            [400, 404, 500, 204, 500, 500, 500, 500]
         );
     }
 

@@ -1,7 +1,7 @@
 //! Helpers of the unit tests that use sockets.
 
 use crate::handler::{Application, DispatchMode, HttpResponseFuture};
-use crate::message::{Message, RemoteAddr};
+use crate::message::{Message, WebClient};
 use crate::response::{Body, Response};
 use brubeck_zmtp::Endpoint;
 use bytes::Bytes;
@@ -98,16 +98,15 @@ where
         Box::pin(pending())
     }
 
-    fn serve_peer(
-        &self,
-        _: http::Request<Body>,
-        _: Option<RemoteAddr>,
-        _: DispatchMode,
-    ) -> HttpResponseFuture {
+    fn serve_peer(&self, _: http::Request<Body>, _: WebClient, _: DispatchMode) -> HttpResponseFuture {
         Either::Right(Box::pin(pending()))
     }
 
     fn body_limit(&self) -> usize {
+        1024
+    }
+
+    fn message_limit(&self) -> usize {
         1024
     }
 }

@@ -2,19 +2,30 @@
 
 use crate::message::Message;
 use http::HeaderMap;
+use std::collections::HashSet;
 use std::fmt;
 use std::num::{NonZeroU64, NonZeroU128};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// The maximum length, in bytes, of a `tracestate` that is propagated. The standard permits dropping a longer one.
+/// The length of a `tracestate`, in bytes, that is propagated whole. A longer one loses members (Trace Context, section 3.3.1.5).
 const MAX_TRACESTATE: usize = 512;
+
+/// Members longer than this are the first that a long `tracestate` loses.
+const LONG_MEMBER: usize = 128;
+
+/// The maximum number of members of a `tracestate`.
+const MAX_MEMBERS: usize = 32;
+
+/// The flags that are known and propagated: `sampled`, and `random` of Trace Context Level 2. All others are sent as 0.
+const KNOWN_FLAGS: u8 = SAMPLED | 0x02;
+const SAMPLED: u8 = 0x01;
 
 /// The trace context of a message, as a handler argument: its `traceparent` and `tracestate` of [W3C Trace Context].
 ///
 /// ```
-/// use brubeck::prelude::*;
 /// use brubeck::Trace;
+/// use brubeck::prelude::*;
 ///
 /// #[get("^/$")]
 /// async fn index(trace: Trace) -> String {
@@ -23,7 +34,7 @@ const MAX_TRACESTATE: usize = 512;
 /// ```
 ///
 /// If a browser, a proxy or a caller sends a valid trace context, the message belongs to that trace; otherwise the
-/// application starts a new trace. Calls that a handler makes in brubeck's protocol propagate the trace, each with a span of
+/// application starts a new trace, which is not marked as sampled unless [`App::sample_traces`](crate::App::sample_traces) says so. Calls that a handler makes in brubeck's protocol propagate the trace, each with a span of
 /// its own, so that all processes that work on a request share one trace. The dialects of the Python original do not transmit
 /// the trace context.
 ///
@@ -39,8 +50,6 @@ pub struct Trace {
 impl Trace {
     /// Parses the two headers. Returns `None` if `traceparent` is not valid.
     ///
-    /// A `tracestate` of more than 512 bytes is dropped.
-    ///
     /// ```
     /// use brubeck::Trace;
     ///
@@ -48,6 +57,9 @@ impl Trace {
     /// assert_eq!(trace.id(), "4bf92f3577b34da6a3ce929d0e0e4736");
     /// assert_eq!(trace.span(), "00f067aa0ba902b7");
     /// ```
+    ///
+    /// Of the flags, `sampled` and `random` are kept. An invalid `tracestate` is dropped as a whole; one of more than 512 bytes loses its
+    /// members of more than 128 bytes, and then the last ones, until it fits.
     pub fn parse(traceparent: &str, tracestate: &str) -> Option<Trace> {
         let mut parts = traceparent.split('-');
         let (version, id, span, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
@@ -57,26 +69,21 @@ impl Trace {
             return None;
         }
         let [flags] = parse_hex(flags)?;
-        let state = if tracestate.len() <= MAX_TRACESTATE {
-            tracestate
-        } else {
-            ""
-        };
         Some(Trace {
             id: NonZeroU128::new(u128::from_be_bytes(parse_hex(id)?))?,
             span: NonZeroU64::new(u64::from_be_bytes(parse_hex(span)?))?,
-            flags,
-            state: state.into(),
+            flags: flags & KNOWN_FLAGS,
+            state: valid_tracestate(tracestate).into(),
         })
     }
 
-    /// Starts a new trace, which is marked as sampled.
-    pub(crate) fn new_root() -> Trace {
+    /// Starts a new trace.
+    pub(crate) fn new_root(is_sampled: bool) -> Trace {
         let high = u128::from(random_id().get()) << 64;
         Trace {
             id: NonZeroU128::from(random_id()) | high,
             span: random_id(),
-            flags: 1,
+            flags: if is_sampled { SAMPLED } else { 0 },
             state: "".into(),
         }
     }
@@ -89,30 +96,58 @@ impl Trace {
         }
     }
 
-    /// Returns the trace context of a message, or a new trace if the message has no valid one.
-    pub(crate) fn from_message(message: &Message) -> Trace {
+    /// Returns the trace context of a message. Returns `None` if the message has no valid one.
+    pub(crate) fn from_message(message: &Message) -> Option<Trace> {
         let call = message.call_meta();
         call.and_then(|call| Trace::parse(&call.traceparent, &call.tracestate))
             .or_else(|| Trace::from_headers(message.headers()))
-            .unwrap_or_else(Trace::new_root)
     }
 
+    /// Reads the headers. Several `traceparent` are no context, and several `tracestate` are one list.
     fn from_headers(headers: &HeaderMap) -> Option<Trace> {
-        let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
-        Trace::parse(text("traceparent")?, text("tracestate").unwrap_or_default())
+        let mut parents = headers.get_all("traceparent").iter();
+        let (Some(parent), None) = (parents.next(), parents.next()) else {
+            return None;
+        };
+        let states: Result<Vec<&str>, _> = headers
+            .get_all("tracestate")
+            .iter()
+            .map(|state| state.to_str())
+            .collect();
+        Trace::parse(parent.to_str().ok()?, &states.unwrap_or_default().join(","))
     }
 
     /// Returns the trace ID as 32 hexadecimal digits.
+    ///
+    /// ```
+    /// # use brubeck::Trace;
+    /// let trace = Trace::parse("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", "vendor=1").unwrap();
+    /// assert_eq!(trace.id(), "4bf92f3577b34da6a3ce929d0e0e4736");
+    /// ```
     pub fn id(&self) -> String {
         hex_string(|text| push_hex(text, self.id.get().to_be_bytes()))
     }
 
-    /// Returns the span ID as 16 hexadecimal digits.
+    /// Returns the ID of the span of the caller, as 16 hexadecimal digits: the `parent-id` of the `traceparent` that the message had.
+    ///
+    /// ```
+    /// # use brubeck::Trace;
+    /// let trace = Trace::parse("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", "vendor=1").unwrap();
+    /// assert_eq!(trace.span(), "00f067aa0ba902b7");
+    /// ```
+    ///
+    /// If the message had no trace context, it is a new ID. Each call that the handler makes has another new ID.
     pub fn span(&self) -> String {
         hex_string(|text| push_hex(text, self.span.get().to_be_bytes()))
     }
 
     /// Returns the value of the `traceparent` header.
+    ///
+    /// ```
+    /// # use brubeck::Trace;
+    /// let trace = Trace::parse("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", "vendor=1").unwrap();
+    /// assert_eq!(trace.traceparent(), "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01");
+    /// ```
     pub fn traceparent(&self) -> String {
         hex_string(|text| {
             text.extend_from_slice(b"00-");
@@ -124,7 +159,13 @@ impl Trace {
         })
     }
 
-    /// Returns the value of the `tracestate` header, which is empty if the header is missing or longer than 512 bytes.
+    /// Returns the value of the `tracestate` header. It is empty if the header is missing or invalid.
+    ///
+    /// ```
+    /// # use brubeck::Trace;
+    /// let trace = Trace::parse("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", "vendor=1").unwrap();
+    /// assert_eq!(trace.tracestate(), "vendor=1");
+    /// ```
     pub fn tracestate(&self) -> &str {
         &self.state
     }
@@ -134,6 +175,49 @@ impl fmt::Debug for Trace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Trace({})", self.traceparent())
     }
+}
+
+/// Returns the list of vendors, without its empty members and shortened to 512 bytes. Returns an empty text if the list is invalid.
+fn valid_tracestate(text: &str) -> String {
+    let members: Vec<&str> = text
+        .split(',')
+        .map(|member| member.trim_matches([' ', '\t']))
+        .filter(|member| !member.is_empty())
+        .collect();
+    let mut keys = HashSet::new();
+    let is_valid = members.len() <= MAX_MEMBERS
+        && members.iter().all(|member| {
+            member
+                .split_once('=')
+                .is_some_and(|(key, value)| is_key(key) && is_value(value) && keys.insert(key))
+        });
+    if !is_valid {
+        return String::new();
+    }
+    let mut kept = members.join(",");
+    if kept.len() > MAX_TRACESTATE {
+        let short = members.into_iter().filter(|member| member.len() <= LONG_MEMBER);
+        kept = short.collect::<Vec<_>>().join(",");
+    }
+    while kept.len() > MAX_TRACESTATE {
+        kept.truncate(kept.rfind(',').unwrap_or(0));
+    }
+    kept
+}
+
+/// Returns `true` for a key of Trace Context Level 2, which includes the keys with `@` of Level 1.
+fn is_key(key: &str) -> bool {
+    let is_start = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    let is_rest = |byte: u8| is_start(&byte) || matches!(byte, b'_' | b'-' | b'*' | b'/' | b'@');
+    key.len() <= 256 && key.as_bytes().first().is_some_and(is_start) && key.bytes().all(is_rest)
+}
+
+/// Returns `true` for visible ASCII characters and spaces, but no `=`. A `,` separates members, and spaces at the end are removed before.
+fn is_value(value: &str) -> bool {
+    (1..=256).contains(&value.len())
+        && value
+            .bytes()
+            .all(|byte| (b' '..=b'~').contains(&byte) && byte != b'=')
 }
 
 /// Parses exactly `2 * N` hexadecimal digits. The standard allows lower case only.
@@ -198,8 +282,11 @@ mod tests {
             (trace.traceparent().as_str(), trace.tracestate()),
             (PARENT, "a=b")
         );
-        let root = Trace::new_root();
-        assert_eq!(Trace::parse(&root.traceparent(), ""), Some(root));
+        for is_sampled in [false, true] {
+            let root = Trace::new_root(is_sampled);
+            assert_eq!(root.traceparent().ends_with("-01"), is_sampled);
+            assert_eq!(Trace::parse(&root.traceparent(), ""), Some(root));
+        }
     }
 
     #[test]
@@ -222,14 +309,92 @@ mod tests {
     }
 
     #[test]
-    fn drops_long_tracestate() {
-        let long = "a".repeat(MAX_TRACESTATE + 1);
-        assert_eq!(Trace::parse(PARENT, &long).unwrap().tracestate(), "");
+    fn unknown_flags_are_not_propagated() {
+        for (version, flags, expected) in [
+            ("00", "00", "00"),
+            ("00", "01", "01"),
+            ("00", "ff", "03"),
+            ("00", "fe", "02"),
+            ("cc", "09", "01"),
+        ] {
+            let text = format!("{version}-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-{flags}");
+            let parent = Trace::parse(&text, "").unwrap().traceparent();
+            assert_eq!(parent, format!("00{}-{expected}", &text[2..52]), "{text}");
+        }
+    }
+
+    #[test]
+    fn tracestate_is_a_valid_list_or_nothing() {
+        let long_key = "a".repeat(257);
+        let many = |count: usize| {
+            (0..count)
+                .map(|n| format!("a{n}=1"))
+                .collect::<Vec<_>>()
+                .join(",")
+        };
+        for (state, expected) in [
+            ("a=1", "a=1"),
+            (" a=1 ,\tb=2,, ", "a=1,b=2"),
+            ("a= 1", "a= 1"),
+            ("0tenant@v-e_n*d/or=x!~", "0tenant@v-e_n*d/or=x!~"),
+            (&many(32), &many(32)),
+            ("", ""),
+            ("foo", ""),
+            ("foo=", ""),
+            ("=1", ""),
+            ("A=1", ""),
+            ("@a=1", ""),
+            ("a =1", ""),
+            ("a=1,a=2", ""),
+            ("a=1=2", ""),
+            ("a=\u{7f}", ""),
+            ("a=é", ""),
+            ("a=1,foo", ""),
+            (&format!("{long_key}=1"), ""),
+            (&format!("a={long_key}"), ""),
+            (&many(33), ""),
+        ] {
+            let trace = Trace::parse(PARENT, state).unwrap();
+            assert_eq!(trace.tracestate(), expected, "{state}");
+        }
+    }
+
+    #[test]
+    fn long_tracestate_loses_long_members_and_then_the_last() {
+        let member = |key: &str, length: usize| format!("{key}={}", "x".repeat(length - 2));
+        let state = |members: &[String]| {
+            let trace = Trace::parse(PARENT, &members.join(",")).unwrap();
+            trace.tracestate().to_owned()
+        };
+        let fits = [member("a", 200), member("b", 200), member("c", 110)];
+        assert_eq!(state(&fits), fits.join(","));
+        let long = [member("a", 129), member("b", 128), member("c", 256)];
+        assert_eq!(state(&long), long[1]);
+        let short = ["a", "b", "c", "d", "e"].map(|key| member(key, 128));
+        assert_eq!(state(&short), short[..3].join(","));
+    }
+
+    #[test]
+    fn headers_are_combined() {
+        let trace = |lines: &[(&'static str, &str)]| {
+            let lines = lines
+                .iter()
+                .map(|(name, value)| ((*name).try_into().unwrap(), value.parse().unwrap()));
+            Trace::from_headers(&lines.collect::<HeaderMap>()).map(|trace| trace.tracestate().to_owned())
+        };
+        let parent = ("traceparent", PARENT);
+        assert_eq!(trace(&[parent]), Some(String::new()));
+        assert_eq!(trace(&[parent, parent]), None);
+        assert_eq!(trace(&[("tracestate", "a=1")]), None);
+        let both = trace(&[parent, ("tracestate", "a=1"), ("tracestate", "b=2")]);
+        assert_eq!(both, Some("a=1,b=2".to_owned()));
+        let doubled = trace(&[parent, ("tracestate", "a=1"), ("tracestate", "a=2")]);
+        assert_eq!(doubled, Some(String::new()));
     }
 
     #[test]
     fn child_has_same_trace_and_new_span() {
-        let (parent, child) = (Trace::new_root(), Trace::new_root().child());
+        let (parent, child) = (Trace::new_root(true), Trace::new_root(true).child());
         assert_ne!(parent.id(), child.id());
         let child = parent.child();
         assert_eq!(parent.id(), child.id());

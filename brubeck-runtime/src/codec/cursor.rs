@@ -317,7 +317,7 @@ impl std::error::Error for EncodeError {}
 /// An immutable UTF-8 string that may share the memory of the frame from which it was parsed.
 ///
 /// ```
-/// use brubeck_runtime::wire::v2::ByteStr;
+/// use brubeck_runtime::wire::v3::ByteStr;
 ///
 /// let path = ByteStr::from("/service/slow");
 /// assert!(path.starts_with("/service"));

@@ -1,7 +1,7 @@
 //! The interface between front ends and applications.
 
 use super::CatchPanic;
-use crate::message::{Message, RemoteAddr};
+use crate::message::{Message, WebClient};
 use crate::response::{Body, Response};
 use crate::spec::Spec;
 use crate::template::Templates;
@@ -36,17 +36,24 @@ pub trait Application: Send + Sync + 'static {
 
     /// Like [`serve`](Self::serve), for a front end that writes the `content-length` of complete bodies itself.
     ///
-    /// `peer` is the address of the client. If it is `None`, the extensions of the request may contain a [`RemoteAddr`].
+    /// An address or a scheme that `client` lacks may be in the extensions of the request.
     fn serve_peer(
         &self,
         request: http::Request<Body>,
-        peer: Option<RemoteAddr>,
+        client: WebClient,
         mode: DispatchMode,
     ) -> HttpResponseFuture;
 
-    /// Returns the default limit for request bodies and the limit for WebSocket messages, in bytes. A route can have another
-    /// limit for its request bodies.
+    /// Returns the default limit for request bodies, in bytes. A route can have another limit.
     fn body_limit(&self) -> usize;
+
+    /// Returns the limit for messages of WebSockets, in bytes.
+    fn message_limit(&self) -> usize;
+
+    /// Returns the number of handlers that run.
+    fn running_handlers(&self) -> usize {
+        0
+    }
 
     /// Returns the routes, grouped by pattern. The groups are in the order of their first routes in the route list.
     fn specs(&self) -> Vec<&'static Spec> {
@@ -87,12 +94,29 @@ pub type HttpResponseFuture = Either<Ready<http::Response<Body>>, BoxFuture<'sta
 /// [`Service`](crate::Service) or `legacy::Service`.
 ///
 /// Pass one to [`App::serve`](crate::App::serve), and any further ones to [`App::also`](crate::App::also).
+///
+/// ```no_run
+/// use brubeck::Connection;
+/// use brubeck::prelude::*;
+///
+/// /// Serves the same application in development and behind Mongrel2.
+/// async fn serve(app: App<()>, connection: impl Connection) -> brubeck::Result {
+///     app.drain(std::time::Duration::from_secs(5)).serve(connection).await
+/// }
+///
+/// # async fn example(app: App<()>) -> brubeck::Result {
+/// serve(app, Http::bind("127.0.0.1:6767")).await
+/// # }
+/// ```
+///
+/// The trait is sealed: only brubeck implements it.
 pub trait Connection: Send + 'static {
     /// Binds or connects, and validates the settings. No message is taken yet.
     ///
     /// # Errors
     ///
     /// The returned future fails if an address cannot be bound, or if an address or another setting is not valid.
+    #[doc(hidden)]
     fn open(
         self: Box<Self>,
         application: Arc<dyn Application>,

@@ -1,9 +1,10 @@
 //! Catches panics of handlers.
 
+use crate::outcome::Outcome;
+use crate::response::response_stream::panic_message;
 use crate::response::{IntoReply, Response};
 use crate::status::Status;
 use crate::template::Templates;
-use std::any::Any;
 use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
@@ -49,14 +50,11 @@ where
         catch_unwind(poll).unwrap_or_else(|payload| {
             let panic = panic_message(&*payload);
             tracing::error!(handler = handler_name, panic, "handler panicked");
-            Poll::Ready(Status::INTERNAL_SERVER_ERROR.into_reply())
+            Poll::Ready(
+                Status::INTERNAL_SERVER_ERROR
+                    .into_reply()
+                    .with_outcome(Outcome::Panicked),
+            )
         })
     }
-}
-
-fn panic_message(payload: &(dyn Any + Send)) -> &str {
-    let message = payload.downcast_ref::<&str>().copied();
-    message
-        .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("(no message)")
 }

@@ -117,7 +117,7 @@ impl<T: Wire> SignaturePart for Named<T> {
     const LOCATION: SchemaLocation = SchemaLocation::Argument;
 
     fn is_required() -> bool {
-        matches!(read_named::<T>(None), Ok(None))
+        matches!(read_named::<T>(None, &[]), Ok(None))
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use brubeck_runtime::CallError;
 use brubeck_runtime::protocol::*;
 use brubeck_runtime::wire::service::Secret;
-use brubeck_runtime::wire::v2::{
+use brubeck_runtime::wire::v3::{
     CallRequest, Denial, Hello, MessageKind, Position, RawMessage, SessionKeys, VERSION, WireMessage,
     WireReply, WireRequest, encode_unsealed, seal,
 };
@@ -219,7 +219,7 @@ fn wrong_passphrase_is_denied_and_reported_to_calls() {
         (pair.worker.counters().denied, pair.worker.view().sessions),
         (1, 0)
     );
-    assert_eq!(pair.dropped, ["the worker denied the session"]);
+    assert_eq!(pair.dropped, [Denial::Passphrase.advice()]);
     assert!(pair.call(1).is_empty());
     let (_, outcome) = &pair.outcomes[0];
     assert!(
@@ -452,7 +452,7 @@ fn maximum_request_id_does_not_overflow() {
         };
         assert_eq!(kind(&send(&mut pair, u64::MAX, &ping)[0]), MessageKind::Pong);
         let (job, ..) = pair.started[0].clone();
-        assert_eq!(kind(&pair.reply(job)[0]), MessageKind::Reply);
+        assert_eq!(kind(&pair.reply(job)[0]), MessageKind::Response);
         // No higher counter exists, so the session accepts no further messages and times out.
         assert!(send(&mut pair, u64::MAX, &ping).is_empty());
         assert_eq!(pair.worker.counters().replayed, 1);
@@ -580,7 +580,7 @@ proptest! {
             let mut actions = Vec::new();
             let peer = Bytes::from_static(b"stranger");
             pair.worker.handle_event(pair.now, WorkerEvent::Frames { peer, frames }, &mut actions);
-            let only_sends = actions.iter().all(|action| matches!(action, WorkerAction::Send { .. }));
+            let only_sends = actions.iter().all(|action| matches!(action, WorkerAction::Send { .. } | WorkerAction::Denied { .. }));
             prop_assert!(only_sends, "{:?}", actions);
         }
         prop_assert!(pair.outcomes.is_empty() && pair.started.is_empty());

@@ -1,7 +1,7 @@
 //! Property tests of the codec, for arbitrary messages and arbitrary bytes.
 
 use brubeck_runtime::wire::service::Secret;
-use brubeck_runtime::wire::v2::*;
+use brubeck_runtime::wire::v3::*;
 use bytes::Bytes;
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -12,6 +12,10 @@ fn text(max: usize) -> impl Strategy<Value = ByteStr> {
 
 fn headers() -> impl Strategy<Value = Vec<(ByteStr, ByteStr)>> {
     vec((text(40), text(80)), 0..5)
+}
+
+fn parts() -> impl Strategy<Value = Vec<Bytes>> {
+    prop_oneof![3 => Just(Vec::new()), 1 => vec(body(), 0..5)]
 }
 
 fn body() -> impl Strategy<Value = Bytes> {
@@ -32,13 +36,18 @@ prop_compose! {
         flags in any::<[bool; 3]>(),
         method in text(limits::MAX_METHOD),
         path in text(200),
+        operation in text(limits::MAX_OPERATION),
+        contract in any::<u64>(),
         traceparent in text(limits::MAX_TRACEPARENT),
         tracestate in text(limits::MAX_TRACESTATE),
         headers in headers(),
         body in body(),
+        parts in parts(),
     ) -> WireRequest {
         let ((id, timeout_ms, hops), [more_waiting, idempotent, nowait]) = (numbers, flags);
-        let call = CallRequest { method, path, traceparent, tracestate, headers, body, hops, idempotent, nowait };
+        let call = CallRequest {
+            method, path, operation, contract, traceparent, tracestate, headers, body, parts, hops, idempotent, nowait,
+        };
         WireRequest { id, timeout_ms, more_waiting, call: call.into() }
     }
 }
@@ -50,25 +59,37 @@ fn code() -> impl Strategy<Value = ErrorCode> {
         ErrorCode::Refused,
         ErrorCode::TooLarge,
         ErrorCode::BadRequest,
-        ErrorCode::Expired,
-        ErrorCode::Stopped,
+        ErrorCode::TimedOut,
         ErrorCode::Cancelled,
         ErrorCode::Failed,
     ])
+}
+
+prop_compose! {
+    fn reply()(
+        outcome in prop::sample::select(vec![Outcome::Value, Outcome::Failure, Outcome::Rejected, Outcome::Panicked]),
+        status in any::<i32>(),
+        message in text(100),
+        headers in headers(),
+        body in body(),
+        parts in parts(),
+    ) -> WireReply {
+        WireReply { outcome, status, message, headers, body, parts }
+    }
 }
 
 /// Generates messages of all kinds with an authentication code.
 fn sealed() -> impl Strategy<Value = WireMessage> {
     let number = any::<u64>;
     prop_oneof![
-        (any::<u32>(), any::<u32>(), text(limits::MAX_NAME)).prop_map(|(heartbeat_ms, max_body, name)| {
+        (any::<u32>(), number(), text(limits::MAX_NAME)).prop_map(|(heartbeat_ms, max_body, name)| {
             WireMessage::Proof(Proof {
                 heartbeat_ms,
                 max_body,
                 name,
             })
         }),
-        (number(), any::<u32>(), text(limits::MAX_NAME)).prop_map(|(limit, max_body, name)| {
+        (number(), number(), text(limits::MAX_NAME)).prop_map(|(limit, max_body, name)| {
             WireMessage::Welcome(Welcome {
                 limit,
                 max_body,
@@ -76,29 +97,23 @@ fn sealed() -> impl Strategy<Value = WireMessage> {
             })
         }),
         request().prop_map(WireMessage::Request),
-        (number(), number()).prop_map(|(call, limit)| WireMessage::Started {
+        (number(), number()).prop_map(|(call, limit)| WireMessage::Accepted {
             request_id: call,
             limit
         }),
-        (number(), number(), any::<i32>(), text(100), headers(), body()).prop_map(
-            |(call, limit, status, message, headers, body)| WireMessage::Reply {
-                request_id: call,
-                limit,
-                reply: WireReply {
-                    status,
-                    message,
-                    headers,
-                    body
-                },
-            }
-        ),
-        (number(), number(), code(), any::<u32>(), text(100)).prop_map(
-            |(call, limit, code, retry_after_ms, message)| {
+        (number(), number(), reply()).prop_map(|(request_id, limit, reply)| WireMessage::Reply {
+            request_id,
+            limit,
+            reply,
+        }),
+        (number(), number(), code(), any::<bool>(), any::<u32>(), text(100)).prop_map(
+            |(call, limit, code, may_have_run, retry_after_ms, message)| {
                 WireMessage::Error {
                     request_id: call,
                     limit,
                     error: ErrorReply {
                         code,
+                        may_have_run,
                         retry_after_ms,
                         message,
                     },
@@ -149,17 +164,25 @@ proptest! {
         prop_assert_eq!((head.session, head.counter, head.ack), (position.session, position.counter, position.ack));
         prop_assert_eq!(head.kind, message.kind());
         prop_assert!(raw.decode_unsealed().is_none());
+        prop_assert!(frames[0].len() <= limits::MAX_HEAD && frames.len() <= limits::MAX_FRAMES);
         prop_assert_eq!(raw.open(&key).unwrap().unwrap(), message);
     }
 
     #[test]
-    fn body_is_not_copied(request in request()) {
+    fn body_and_parts_are_not_copied(request in request()) {
+        let pointers = |frames: &[Bytes]| frames.iter().map(|frame| frame.as_ptr()).collect::<Vec<_>>();
         let frames = seal(&WireMessage::Request(request.clone()), Position { session: 1, counter: 1, ack: 0 }, &MacKey::new(b"k")).unwrap();
-        prop_assert_eq!(frames.len(), 1 + usize::from(!request.call.body.is_empty()));
-        if let Some(body) = frames.get(1) {
-            prop_assert_eq!(body.as_ptr(), request.call.body.as_ptr());
-            let opened = RawMessage::read(&frames).unwrap().open(&MacKey::new(b"k")).unwrap().unwrap();
-            prop_assert_eq!(opened.body().as_ptr(), body.as_ptr());
+        let call = &request.call;
+        let sent = [std::slice::from_ref(&call.body), &call.parts[..]].concat();
+        if call.body.is_empty() && call.parts.is_empty() {
+            prop_assert_eq!(frames.len(), 1);
+        } else {
+            prop_assert_eq!(pointers(&frames[1..]), pointers(&sent));
+        }
+        let opened = RawMessage::read(&frames).unwrap().open(&MacKey::new(b"k")).unwrap().unwrap();
+        let (body, parts) = opened.body_and_parts();
+        if frames.len() > 1 {
+            prop_assert_eq!(pointers(&[std::slice::from_ref(body), parts].concat()), pointers(&sent));
         }
     }
 
@@ -221,20 +244,25 @@ proptest! {
 
     /// A valid authentication code does not mean that the fields are valid: the peer may be faulty.
     #[test]
-    fn arbitrary_fields_decode_or_fail(fields in vec(any::<u8>(), 0..400), kind in 1_u8..=15, flags in any::<u16>(), body in body()) {
+    fn arbitrary_fields_decode_or_fail(
+        fields in vec((0_u8..=255, vec(any::<u8>(), 0..12)), 0..8),
+        garbage in vec(any::<u8>(), 0..3),
+        kind in 1_u8..=14,
+        frames in parts(),
+    ) {
         let key = MacKey::new(b"session key");
         let mut head = MAGIC.to_vec();
         head.extend([VERSION, kind]);
-        head.extend(flags.to_be_bytes());
         head.extend([0; 24]);
-        head.extend(u32::try_from(body.len()).unwrap().to_be_bytes());
-        head.extend(fields);
-        let code = key.mac(&[&head, &body]);
-        head.extend(code);
-        let mut frames = vec![Bytes::from(head)];
-        if !body.is_empty() {
-            frames.push(body);
+        for (number, value) in fields {
+            head.extend([number, 0, u8::try_from(value.len()).unwrap()]);
+            head.extend(value);
         }
+        head.extend(garbage);
+        let signed: Vec<&[u8]> = std::iter::once(&head[..]).chain(frames.iter().map(|frame| &frame[..])).collect();
+        let code = key.mac(&signed);
+        head.extend(code);
+        let frames = [vec![Bytes::from(head)], frames].concat();
         let Ok(raw) = RawMessage::read(&frames) else { return Ok(()) };
         let Some(opened) = raw.open(&key).or_else(|| raw.decode_unsealed()) else { return Ok(()) };
         if let Ok(message) = opened && raw.head().kind.is_sealed() {
@@ -274,6 +302,20 @@ fn encoder_enforces_decoder_limits() {
     assert_eq!(
         rejected_field(CallRequest::new(long(limits::MAX_METHOD + 1), "/")),
         "method"
+    );
+    assert_eq!(
+        rejected_field(CallRequest {
+            operation: long(limits::MAX_OPERATION + 1),
+            ..CallRequest::new("request", "/")
+        }),
+        "operation"
+    );
+    assert_eq!(
+        rejected_field(CallRequest {
+            parts: vec![Bytes::new(); limits::MAX_PARTS + 1],
+            ..CallRequest::new("request", "/")
+        }),
+        "parts"
     );
     assert_eq!(
         rejected_field(CallRequest {
@@ -325,6 +367,10 @@ fn encoder_enforces_decoder_limits() {
     let maximal = vec![(long(100), long(60)); limits::MAX_HEADERS];
     let call = CallRequest {
         headers: maximal,
+        operation: long(limits::MAX_OPERATION),
+        traceparent: long(limits::MAX_TRACEPARENT),
+        tracestate: long(limits::MAX_TRACESTATE),
+        parts: vec![Bytes::new(); limits::MAX_PARTS],
         ..CallRequest::new("request", long(limits::MAX_PATH))
     };
     let request = WireMessage::Request(WireRequest {
@@ -353,13 +399,13 @@ fn encoder_enforces_decoder_limits() {
     );
 }
 
-/// Checks that the frames of the example in `docs/protocol.md` are those of this codec. `tests/peers/v2_example.py` verifies them in
+/// Checks that the frames of the example in `docs/protocol.md` are those of this codec. `tests/peers/v3_example.py` verifies them in
 /// Python.
 #[test]
 fn protocol_document_example_is_exact() {
     let hello = encode_unsealed(
         &WireMessage::Hello(Hello {
-            version: 2,
+            version: VERSION,
             features: 0,
             nonce: [0x11; 32],
         }),
@@ -368,7 +414,7 @@ fn protocol_document_example_is_exact() {
     .unwrap();
     let challenge = encode_unsealed(
         &WireMessage::Challenge(Hello {
-            version: 2,
+            version: VERSION,
             features: 0,
             nonce: [0x22; 32],
         }),
@@ -397,9 +443,13 @@ fn protocol_document_example_is_exact() {
         name: ByteStr::from("slow"),
     });
     let welcome = seal(&welcome, Position { ack: 1, ..position }, &keys.to_caller).unwrap();
+    let picture = Bytes::from_static(b"\xff\xd8\xff");
     let call = CallRequest {
-        body: Bytes::from_static(b"{}"),
-        ..CallRequest::new("request", "/service/slow")
+        operation: "thumbs::resize".into(),
+        contract: 0x1122_3344_5566_7788,
+        body: Bytes::from_static(br#"{"image":{"$bytes":0},"width":200}"#),
+        parts: vec![picture.clone()],
+        ..CallRequest::new("request", "/thumbs/resize")
     };
     let request = WireMessage::Request(WireRequest {
         id: 1,
@@ -423,20 +473,28 @@ fn protocol_document_example_is_exact() {
         reply: WireReply {
             status: 200,
             message: ByteStr::from("OK"),
-            body: Bytes::from_static(b"{}"),
+            body: Bytes::from_static(br#"{"$bytes":0}"#),
+            parts: vec![picture],
             ..WireReply::default()
         },
     };
-    let reply = seal(
-        &reply,
-        Position {
-            counter: 2,
-            ack: 2,
-            ..position
+    let second = Position {
+        counter: 2,
+        ack: 2,
+        ..position
+    };
+    let reply = seal(&reply, second, &keys.to_caller).unwrap();
+    let error = WireMessage::Error {
+        request_id: 1,
+        limit: 129,
+        error: ErrorReply {
+            code: ErrorCode::TimedOut,
+            may_have_run: true,
+            retry_after_ms: 0,
+            message: ByteStr::from("the deadline passed while the handler ran"),
         },
-        &keys.to_caller,
-    )
-    .unwrap();
+    };
+    let error = seal(&error, second, &keys.to_caller).unwrap();
     let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
     let document = include_str!("../../../docs/protocol.md");
     for (name, frame) in [
@@ -445,7 +503,8 @@ fn protocol_document_example_is_exact() {
         ("proof", &proof[0]),
         ("welcome", &welcome[0]),
         ("request", &request[0]),
-        ("reply", &reply[0]),
+        ("response", &reply[0]),
+        ("response that reports a timeout", &error[0]),
     ] {
         let text = hex(frame);
         let lines: Vec<&str> = text

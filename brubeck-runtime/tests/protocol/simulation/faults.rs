@@ -129,7 +129,7 @@ impl World {
 
     /// Sends hellos from up to 59 unknown peers. A worker keeps 16 handshakes.
     fn flood(&mut self, worker: usize) -> Result<(), String> {
-        use brubeck_runtime::wire::v2::{Hello, VERSION, WireMessage, encode_unsealed};
+        use brubeck_runtime::wire::v3::{Hello, VERSION, WireMessage, encode_unsealed};
         if !self.workers[worker].alive || self.workers[worker].clock.frozen {
             return Ok(());
         }

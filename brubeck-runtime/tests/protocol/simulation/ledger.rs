@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use brubeck_runtime::protocol::Moment;
-use brubeck_runtime::wire::v2::WireReply;
+use brubeck_runtime::wire::v3::{Outcome, WireReply};
 use brubeck_runtime::{CallError, Phase};
 use bytes::Bytes;
 
@@ -92,6 +92,25 @@ pub(crate) fn tag(body: &Bytes) -> Option<Tag> {
     body.first_chunk().map(|tag| Tag::from_be_bytes(*tag))
 }
 
+/// Returns the parts of the request and of the reply of a call: none, one or two.
+pub(crate) fn parts(tag: Tag) -> Vec<Bytes> {
+    (0..tag as usize % 3).map(|n| body(tag, 8 + 100 * n)).collect()
+}
+
+/// Returns the outcome of the reply of a call.
+pub(crate) fn outcome(tag: Tag) -> Outcome {
+    match tag % 4 {
+        0 => Outcome::Failure,
+        1 => Outcome::Panicked,
+        _ => Outcome::Value,
+    }
+}
+
+/// Returns the operation of a call, or an empty text.
+pub(crate) fn operation(tag: Tag) -> &'static str {
+    if tag.is_multiple_of(2) { "work::run" } else { "" }
+}
+
 impl Ledger {
     /// Records the start of a handler. Checks P2 and P3.
     pub(crate) fn start(&mut self, tag: Tag) -> Result<(), String> {
@@ -157,6 +176,9 @@ impl Ledger {
                     self::tag(&reply.body)
                 ));
             }
+            Ok(reply) if reply.parts != parts(tag) || reply.outcome != self::outcome(tag) => {
+                return Err(format!("P4: call {tag} got parts or an outcome of another call"));
+            }
             Ok(_) if entry.starts == 0 => {
                 return Err(format!("P4: call {tag} got a reply but never started"));
             }
@@ -176,7 +198,7 @@ impl Ledger {
         *match outcome {
             Ok(_) => &mut counts.replies,
             Err(CallError::Busy { .. }) => &mut counts.busy,
-            Err(CallError::NoWorkers) => &mut counts.no_workers,
+            Err(CallError::NoWorkers(_)) => &mut counts.no_workers,
             Err(CallError::Deadline {
                 phase: Phase::Waiting,
             }) => &mut counts.waiting,

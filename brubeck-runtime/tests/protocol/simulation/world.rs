@@ -7,7 +7,7 @@ use std::time::Duration;
 use brubeck_runtime::driver::Driver;
 use brubeck_runtime::protocol::*;
 use brubeck_runtime::wire::service::Secret;
-use brubeck_runtime::wire::v2::{ByteStr, CallRequest, WireReply};
+use brubeck_runtime::wire::v3::{ByteStr, CallRequest, WireReply};
 use bytes::Bytes;
 
 use super::ledger::{self, Entry, Ledger, Outcomes, State, Tag};
@@ -768,6 +768,7 @@ impl World {
                     }
                 }
             }
+            CallerAction::SessionOpened { .. } => {}
             CallerAction::PeerRemoved { peer } => {
                 let worker = peer.0 as usize;
                 let number = self.links[caller][worker].number;
@@ -843,6 +844,11 @@ impl World {
                     return Err(format!("{job:?} started at its deadline or later"));
                 }
                 let tag = ledger::tag(&request.body).ok_or("a request has no tag")?;
+                if request.parts != ledger::parts(tag) || request.operation != ledger::operation(tag) {
+                    return Err(format!(
+                        "call {tag} arrived with parts or the operation of another call"
+                    ));
+                }
                 tag.hash(&mut self.trace);
                 self.counts.starts += 1;
                 let ignores_stop = self.rng.chance(100);
@@ -903,6 +909,7 @@ impl World {
                     );
                 }
             }
+            WorkerAction::Denied { .. } => {}
             WorkerAction::Disconnect { peer } => {
                 if let Some((caller, number)) = self.find_caller(&peer)
                     && self.links[caller][worker].number == number
@@ -968,6 +975,8 @@ impl World {
         };
         let reply = (!running.stopped || running.ignores_stop).then(|| WireReply {
             status: 200,
+            outcome: ledger::outcome(tag),
+            parts: ledger::parts(tag),
             body: ledger::body(tag, self.rng.range(8, 2_000) as usize),
             ..WireReply::default()
         });
@@ -992,6 +1001,8 @@ impl World {
             + Duration::from_micros(self.rng.range(self.plan.min_timeout, self.plan.max_timeout));
         let request = CallRequest {
             body: ledger::body(tag, self.rng.range(8, 1_000) as usize),
+            parts: ledger::parts(tag),
+            operation: ledger::operation(tag).into(),
             idempotent: self.rng.chance(self.plan.idempotent),
             nowait: self.rng.chance(self.plan.nowait),
             ..CallRequest::new("request", "/work")
