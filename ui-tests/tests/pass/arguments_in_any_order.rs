@@ -1,4 +1,5 @@
 #![deny(warnings)]
+use brubeck::Method;
 use brubeck::prelude::*;
 use std::collections::HashMap;
 

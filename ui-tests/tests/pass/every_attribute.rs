@@ -1,5 +1,6 @@
 #![deny(warnings)]
 use brubeck::prelude::*;
+use brubeck::{connect, trace};
 
 #[web_handler(path = "^/web", method = "put")]
 async fn web() {}

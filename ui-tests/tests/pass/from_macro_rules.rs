@@ -34,6 +34,6 @@ const ROUTES: Routes<()> = list![user, self::tag];
 
 fn main() {
     assert_eq!(ROUTES.specs().map(|spec| spec.name).collect::<Vec<_>>(), ["user", "tag"]);
-    assert_eq!(counter::OPERATIONS[0].pattern, "^/count/(?<by>[^/]+)$");
+    assert_eq!(counter::OPERATIONS[0].pattern, "/count/{by}");
     let _ = |client: CounterClient| client.count(1, 2).into_request();
 }

@@ -1,5 +1,5 @@
 #![deny(warnings)]
-use brubeck::ServiceRequest;
+use brubeck::{Method, ServiceRequest};
 use brubeck::prelude::*;
 
 #[service_handler(path = r"^/service/(?<name>[^/]+)/(?<id>\d+)$", method = "get")]

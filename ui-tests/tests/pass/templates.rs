@@ -30,7 +30,7 @@ const ROUTES: Routes<()> = routes![list, success];
 fn main() {
     assert_eq!(<List<'_> as Template>::NAME, "list.html");
     let names: Vec<_> = <List<'_> as Template>::SOURCES.iter().map(|(name, _)| *name).collect();
-    assert_eq!(names, ["list.html", "row.html", "base.html"]);
+    assert_eq!(names, ["list.html", "base.html", "row.html"]);
     assert!(<Success as Template>::SOURCES[0].1.starts_with("<p>"));
     assert_eq!(ROUTES.len(), 2);
 }

@@ -1,7 +1,7 @@
 //! Without the feature `schema`, types need no `JsonSchema`.
 
+use brubeck::{Service, ServiceAddress, TestSite};
 use brubeck::prelude::*;
-use brubeck::{TestSite, ServiceAddress};
 
 mod text {
     pub type Text = brubeck::Arg<String>;

@@ -1,7 +1,7 @@
 #![allow(unused)]
 use brubeck::prelude::*;
 
-#[get("/user/{id}")]
+#[get("/user/{id:[0-9]+}")]
 async fn braces(id: u64) {}
 #[get("/user/<id>/<rest..>")]
 async fn angles(id: u64, rest: String) {}

@@ -1,7 +1,7 @@
 #![allow(unused)]
 use brubeck::prelude::*;
 
-#[get(r"/(\d+)\b(a)")]
+#[get(r"^/(\d+)\b(a)")]
 async fn handler() {}
 
 fn main() {}

@@ -1,7 +1,7 @@
 #![allow(unused)]
 use brubeck::prelude::*;
 
-#[service_handler(path = "/service/slow", method = "request")]
+#[service_handler(path = "service/slow", method = "request")]
 async fn handler() {}
 
 fn main() {}

@@ -1,7 +1,7 @@
 #![allow(unused)]
 use brubeck::prelude::*;
 
-#[get("^/[é]")]
+#[get(r"^/[a\pL]+$")]
 async fn handler() {}
 
 fn main() {}
