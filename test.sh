@@ -32,7 +32,7 @@ if ! { command -v mongrel2 && command -v m2sh; } >/dev/null; then
     apt_install mongrel2-core || missing "mongrel2; install it with: apt-get install mongrel2-core"
 fi
 
-for tool in curl openssl valgrind; do
+for tool in curl nginx openssl valgrind; do
     command -v "$tool" >/dev/null || apt_install "$tool" || missing "$tool; install it with: apt-get install $tool"
 done
 
@@ -92,7 +92,7 @@ check "format" cargo fmt --all --check
 check "clippy" cargo clippy --workspace --all-targets --all-features --quiet -- -D warnings
 RUSTDOCFLAGS="${RUSTDOCFLAGS:-} -D warnings" check "documentation" cargo doc --workspace --no-deps --all-features --quiet
 check "features" tests/features.sh
-check "packages" cargo package --quiet --allow-dirty -p brubeck-zmtp -p brubeck-macros -p brubeck-runtime -p brubeck-rs
+check "packages" tests/packages.sh
 tests "tests" cargo test --workspace --no-fail-fast
 tests "instruction counts" cargo test --profile counts -p brubeck-counts
 if command -v cargo-deny >/dev/null; then

@@ -15,17 +15,24 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("error", &[]),
     ("method", &[]),
     ("status", &[]),
-    ("secret", &[]),
+    ("secret", &["error"]),
     ("small_bytes", &[]),
+    ("json_parts", &[]),
+    ("outcome", &[]),
+    ("const_string", &[]),
     ("codec", &[]),
-    ("spec", &["method"]),
-    ("message", &["codec", "method", "status"]),
+    ("spec", &["const_string", "method"]),
+    ("authority", &["error"]),
+    ("target", &[]),
+    ("message", &["authority", "codec", "method", "status", "target"]),
     ("trace", &["message"]),
     ("session", &["error"]),
     ("scope", &["session"]),
     (
         "rpc/api",
         &[
+            "outcome",
+            "json_parts",
             "error",
             "message",
             "method",
@@ -37,12 +44,25 @@ const IMPORTS: &[(&str, &[&str])] = &[
             "trace",
         ],
     ),
-    ("response", &["rpc/api", "session", "small_bytes", "status"]),
-    ("template", &["response", "status"]),
-    ("websocket", &["message", "response", "status"]),
+    (
+        "response",
+        &[
+            "json_parts",
+            "outcome",
+            "rpc/api",
+            "session",
+            "small_bytes",
+            "spec",
+            "status",
+        ],
+    ),
+    ("websocket", &["authority", "message", "response", "status"]),
     (
         "extract",
         &[
+            "outcome",
+            "json_parts",
+            "authority",
             "error",
             "message",
             "method",
@@ -58,20 +78,35 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ),
     (
         "routing",
-        &["error", "extract", "method", "response", "spec", "status"],
+        &[
+            "const_string",
+            "error",
+            "extract",
+            "method",
+            "response",
+            "spec",
+            "status",
+            "target",
+        ],
+    ),
+    (
+        "template",
+        &["const_string", "error", "response", "routing", "spec", "status"],
     ),
     (
         "handler",
         &[
-            "error", "extract", "message", "response", "rpc/api", "spec", "status", "template",
+            "outcome", "error", "extract", "message", "response", "rpc/api", "spec", "status", "template",
         ],
     ),
-    ("rpc/codec", &["codec", "secret"]),
+    ("files", &["response", "status"]),
+    ("rpc/codec", &["codec", "outcome", "secret"]),
     ("rpc/core", &["rpc/api", "rpc/codec", "secret"]),
     ("rpc/driver", &["error", "rpc/core"]),
     (
         "rpc/convert",
         &[
+            "json_parts",
             "message",
             "method",
             "response",
@@ -110,10 +145,21 @@ const IMPORTS: &[(&str, &[&str])] = &[
             "status",
         ],
     ),
-    ("http", &["error", "handler", "message", "response", "websocket"]),
+    (
+        "http",
+        &[
+            "authority",
+            "error",
+            "handler",
+            "message",
+            "response",
+            "websocket",
+        ],
+    ),
     (
         "mongrel2",
         &[
+            "authority",
             "codec",
             "error",
             "extract",
@@ -147,12 +193,15 @@ const IMPORTS: &[(&str, &[&str])] = &[
     (
         "app",
         &[
+            "authority",
             "error",
             "extract",
+            "files",
             "handler",
             "legacy",
             "message",
             "method",
+            "outcome",
             "response",
             "routing",
             "rpc/api",
@@ -165,6 +214,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
             "session",
             "spec",
             "status",
+            "target",
             "template",
             "websocket",
         ],
@@ -173,19 +223,29 @@ const IMPORTS: &[(&str, &[&str])] = &[
         "testing",
         &[
             "app",
+            "authority",
             "error",
             "handler",
+            "http",
             "message",
+            "mongrel2",
             "response",
             "routing",
             "rpc/api",
             "rpc/client",
+            "websocket",
         ],
     ),
 ];
 
 /// The files that parse bytes from outside, each with the fuzz targets that reach it.
 const FUZZED: &[(&str, &[&str])] = &[
+    ("brubeck-runtime/src/authority/codec/forwarded.rs", &["forwarded"]),
+    ("brubeck-runtime/src/authority/codec/host.rs", &["authority"]),
+    (
+        "brubeck-runtime/src/authority/codec/mod.rs",
+        &["authority", "forwarded"],
+    ),
     (
         "brubeck-runtime/src/codec/cursor.rs",
         &["lenstr", "netstring", "tnetstring"],
@@ -197,6 +257,26 @@ const FUZZED: &[(&str, &[&str])] = &[
     ),
     ("brubeck-runtime/src/codec/netstring.rs", &["netstring"]),
     ("brubeck-runtime/src/codec/tnetstring.rs", &["tnetstring"]),
+    (
+        "brubeck-runtime/src/extract/multipart/codec/decoder.rs",
+        &["multipart"],
+    ),
+    (
+        "brubeck-runtime/src/extract/multipart/codec/mod.rs",
+        &["multipart"],
+    ),
+    (
+        "brubeck-runtime/src/extract/multipart/codec/part_head.rs",
+        &["multipart"],
+    ),
+    ("brubeck-runtime/src/files/codec/conditions.rs", &["file_request"]),
+    (
+        "brubeck-runtime/src/files/codec/content_coding.rs",
+        &["file_request"],
+    ),
+    ("brubeck-runtime/src/files/codec/file_name.rs", &["file_request"]),
+    ("brubeck-runtime/src/files/codec/mod.rs", &["file_request"]),
+    ("brubeck-runtime/src/files/codec/ranges.rs", &["file_request"]),
     (
         "brubeck-runtime/src/legacy/codec/dialect.rs",
         &[
@@ -270,23 +350,25 @@ const FUZZED: &[(&str, &[&str])] = &[
     ),
     (
         "brubeck-runtime/src/rpc/codec/raw_message.rs",
-        &["v2_message", "v2_worker"],
+        &["v3_message", "v3_worker"],
     ),
-    ("brubeck-runtime/src/rpc/codec/field.rs", &["v2_message"]),
+    ("brubeck-runtime/src/rpc/codec/field.rs", &["v3_message"]),
     (
         "brubeck-runtime/src/rpc/codec/head.rs",
-        &["v2_message", "v2_worker"],
+        &["v3_message", "v3_worker"],
     ),
     (
         "brubeck-runtime/src/rpc/codec/handshake.rs",
-        &["v2_message", "v2_worker"],
+        &["v3_message", "v3_worker"],
     ),
-    ("brubeck-runtime/src/rpc/codec/limits.rs", &["v2_message"]),
-    ("brubeck-runtime/src/rpc/codec/message.rs", &["v2_message"]),
+    ("brubeck-runtime/src/rpc/codec/limits.rs", &["v3_message"]),
+    ("brubeck-runtime/src/rpc/codec/message.rs", &["v3_message"]),
     (
         "brubeck-runtime/src/rpc/codec/mod.rs",
-        &["v2_message", "v2_worker"],
+        &["v3_message", "v3_worker"],
     ),
+    ("brubeck-runtime/src/target/codec.rs", &["request_target"]),
+    ("brubeck-runtime/src/session/codec.rs", &["cookies"]),
     (
         "brubeck-runtime/src/websocket/codec/deflate.rs",
         &["websocket_deflate"],
@@ -946,6 +1028,45 @@ fn paths_do_not_use_super_twice() {
     assert_none(&broken, "write `crate::..` instead of `super::super::..`:");
 }
 
+/// A method that a placeholder lacks would be an error of its own, which does not name the feature.
+#[test]
+fn placeholders_have_the_methods_of_the_types_they_replace() {
+    let read = |file: &str| fs::read_to_string(root().join(file)).expect(file);
+    let list = read("docs/public-api/brubeck.txt");
+    let placeholders = read("brubeck-runtime/src/missing.rs");
+    let mut listed = 0;
+    let mut missing = Vec::new();
+    for name in [
+        "File",
+        "Http",
+        "Mongrel2",
+        "Multipart",
+        "MultipartStream",
+        "Part",
+        "PartStream<'_>",
+    ] {
+        let path = format!("fn brubeck::{name}::");
+        for line in list.lines() {
+            let method = line
+                .split_once(&path)
+                .and_then(|(_, rest)| rest.split(['(', '<']).next());
+            if let Some(method) = method {
+                listed += 1;
+                if !placeholders.contains(&format!("{method}("))
+                    && !placeholders.contains(&format!("{method}<"))
+                {
+                    missing.push(format!("{name}::{method}"));
+                }
+            }
+        }
+    }
+    assert_none(&missing, "`missing.rs` has no placeholder for these methods:");
+    assert!(
+        listed > 20,
+        "docs/public-api lists only {listed} methods of these types"
+    );
+}
+
 #[test]
 fn dependencies_support_the_minimum_rust_version() {
     let output = std::process::Command::new(env!("CARGO"))
@@ -974,6 +1095,55 @@ fn dependencies_support_the_minimum_rust_version() {
         &newer,
         "every package in Cargo.lock must support the `rust-version` of Cargo.toml:",
     );
+}
+
+#[test]
+fn programs_in_documents_are_compiled() {
+    let library = fs::read_to_string(root().join("src/lib.rs")).expect("src/lib.rs");
+    let mut documents = vec!["README.md".to_owned()];
+    for entry in fs::read_dir(root().join("docs")).expect("docs") {
+        let name = entry.expect("an entry").file_name();
+        documents.extend(
+            name.to_str()
+                .filter(|name| name.ends_with(".md"))
+                .map(|name| format!("docs/{name}")),
+        );
+    }
+    let mut broken = Vec::new();
+    let mut programs = 0;
+    for document in documents {
+        let text = fs::read_to_string(root().join(&document)).expect("a document");
+        // rustdoc compiles a block without a language as Rust, too.
+        let mut is_open = false;
+        let mut has_program = false;
+        for (number, line) in text.lines().enumerate() {
+            let Some(tag) = line.trim_start().strip_prefix("```") else {
+                continue;
+            };
+            is_open = !is_open;
+            if !is_open || !(tag.is_empty() || tag.starts_with("rust")) {
+                continue;
+            }
+            has_program = true;
+            programs += 1;
+            if !matches!(
+                tag,
+                "rust" | "rust,no_run" | "rust,should_panic" | "rust,compile_fail"
+            ) {
+                broken.push(format!("{document}:{}: a block with the tag `{tag}`", number + 1));
+            }
+        }
+        if has_program && !library.contains(&format!("include_str!(\"../{document}\")")) {
+            broken.push(format!(
+                "{document} is not included in the module `documents` of src/lib.rs"
+            ));
+        }
+    }
+    assert_none(
+        &broken,
+        "every Rust program in a document is compiled by `cargo test --doc`:",
+    );
+    assert!(programs >= 6, "only {programs} programs in documents");
 }
 
 #[test]

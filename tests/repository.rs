@@ -20,7 +20,9 @@ fn collect(folder: &Path, extension: &str, found: &mut Vec<PathBuf>) {
         let path = entry.expect("a readable entry").path();
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         if path.is_dir() {
-            if !name.starts_with('.') && name != "target" && name != "fixtures" {
+            // Cargo marks its build folders with this file.
+            let is_build_folder = path.join("CACHEDIR.TAG").exists();
+            if !name.starts_with('.') && !is_build_folder && name != "fixtures" {
                 collect(&path, extension, found);
             }
         } else if path.extension().is_some_and(|of_file| of_file == extension) {

@@ -2,7 +2,8 @@
 
 use crate::support::application;
 use brubeck::prelude::*;
-use brubeck::{Application, Cancellation, Payload};
+use brubeck::{Cancellation, Method, Payload};
+use brubeck_runtime::Application;
 use futures_util::future::{BoxFuture, join_all};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};

@@ -1,6 +1,7 @@
 //! A process without free file descriptors serves its open connections, and accepts new ones once descriptors are free.
 
 use crate::support::{child, with_timeout};
+use brubeck::Service;
 use brubeck::prelude::*;
 use std::fs::File;
 use std::process::Stdio;

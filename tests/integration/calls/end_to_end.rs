@@ -1,10 +1,10 @@
-//! Calls over ZeroMQ: of a client in the dialect `Branch`, and of an application in protocol v2. Each call ends with its
+//! Calls over ZeroMQ: of a client in the dialect `Branch`, and of an application in brubeck's protocol. Each call ends with its
 //! own response or with a typed error.
 
 use crate::support::served_app::{socket_address, socket_folder};
 use crate::support::{Gate, ServedApp, with_timeout};
 use brubeck::prelude::*;
-use brubeck::{Dialect, Phase, Running, ServiceAddress};
+use brubeck::{Dialect, Method, Phase, Running, Service, ServiceAddress};
 use std::future::IntoFuture;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

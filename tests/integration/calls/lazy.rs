@@ -1,6 +1,7 @@
 //! Contract clients that connect at their first call.
 
 use crate::support::served_app::{socket_address, socket_folder};
+use brubeck::Service;
 use brubeck::prelude::*;
 
 #[service_client]

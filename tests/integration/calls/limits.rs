@@ -2,7 +2,7 @@
 
 use crate::support::{Gate, with_timeout};
 use brubeck::prelude::*;
-use brubeck::{Running, ServiceAddress};
+use brubeck::{Running, Service, ServiceAddress};
 use std::future::IntoFuture;
 use std::time::Duration;
 
@@ -55,7 +55,15 @@ async fn default_body_limit_is_8_mib_and_can_be_raised_on_both_sides() {
         .unwrap();
     assert_eq!(response.body, 8 * MEBIBYTE - 2);
     let refused = send(client.request("/length").body(text(8 * MEBIBYTE + 1))).await;
-    assert!(matches!(refused, Err(CallError::TooLarge)), "{refused:?}");
+    let named = |reason: &str| {
+        reason.contains(default_limits.address())
+            && reason.contains("8388608")
+            && reason.contains("::body_limit")
+    };
+    assert!(
+        matches!(&refused, Err(CallError::TooLarge(reason)) if named(reason)),
+        "{refused:?}"
+    );
 
     let raised_limits = serve(
         Service::bind("tcp://127.0.0.1:0", SECRET).body_limit(16 * MEBIBYTE),

@@ -9,4 +9,6 @@ mod lazy;
 mod limits;
 mod nowait;
 mod pool;
+mod runtimes;
+mod secrets;
 mod test_site;

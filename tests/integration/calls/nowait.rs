@@ -1,7 +1,7 @@
 //! `nowait` calls need a response handler: without one the application does not start, or the call is not sent.
 
 use brubeck::prelude::*;
-use brubeck::{TestSite, TestSiteHandle};
+use brubeck::{Service, TestSite, TestSiteHandle};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;

@@ -1,7 +1,7 @@
 //! Applications and services in memory, with a paused clock.
 
 use brubeck::prelude::*;
-use brubeck::{Phase, ServiceAddress, TestSite};
+use brubeck::{Phase, Service, ServiceAddress, TestSite};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;

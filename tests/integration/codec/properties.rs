@@ -1,13 +1,13 @@
 //! Decoders never panic, and values survive encoding and decoding.
 
 use crate::support::fixtures;
-use brubeck::wire::mongrel2::{self, Incoming, Mongrel2Headers, Protocol};
-use brubeck::wire::service::{
+use brubeck_runtime::wire::mongrel2::{self, Incoming, Mongrel2Headers, Protocol};
+use brubeck_runtime::wire::service::{
     Dialect, LegacyRequest, LegacyResponse, Secret, Timestamp, decode_pull_request, decode_request,
     decode_response, encode_request, encode_response,
 };
-use brubeck::wire::tnetstring::{self, Value};
-use brubeck::wire::{Cursor, lenstr, netstring};
+use brubeck_runtime::wire::tnetstring::{self, Value};
+use brubeck_runtime::wire::{Cursor, lenstr, netstring};
 use bytes::{Bytes, BytesMut};
 use proptest::collection::vec;
 use proptest::prelude::*;

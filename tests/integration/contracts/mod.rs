@@ -1,4 +1,7 @@
-//! Contracts: typed calls, and the schemas that a service publishes.
+//! Contracts: typed calls, their bytes and their outcomes, and the schemas that a service publishes.
 
+mod bytes;
+mod outcomes;
 mod round_trip;
 mod schema;
+mod templates;

@@ -1,9 +1,9 @@
 //! Contracts and request builders, with client and service connected in memory.
 
 use crate::support::application;
-use brubeck::__private::PendingResponse;
 use brubeck::prelude::*;
-use brubeck::{Application, Args, CallError, Link, Origin, Payload, Running, ServiceRequest};
+use brubeck::{Args, CallError, Method, Payload, Running, ServiceRequest};
+use brubeck_runtime::{Application, Link, Origin, PendingResponse};
 use bytes::Bytes;
 use std::sync::Arc;
 use std::time::Duration;
@@ -147,7 +147,7 @@ impl Link for InProcess {
                 Payload::Json(text) => text,
                 _ => Bytes::new(),
             };
-            Ok(ServiceResponse::new(status, text))
+            Ok(ServiceResponse::new(status, text.into()))
         })
     }
 
@@ -229,7 +229,7 @@ async fn handled_by_an_unlisted_response_handler_is_a_call_error() {
     let response = application.answer(Message::web(Method::Get, "/ping")).await;
     let text = page(response).await;
     assert!(
-        text.starts_with("the response handler `on_ping` did not run"),
+        text.contains("no response handler is listed for /service/ping"),
         "{text:?}"
     );
 }
@@ -281,7 +281,7 @@ fn into_request_exposes_path_arguments_and_headers() {
     struct Unavailable;
     impl Link for Unavailable {
         fn call(&self, _: ServiceRequest, _: Option<Origin>, _: Instant) -> PendingResponse {
-            Box::pin(async { Err(CallError::NoWorkers) })
+            Box::pin(async { Err(CallError::NoWorkers("nowhere".into())) })
         }
         fn address(&self) -> &str {
             "nowhere"

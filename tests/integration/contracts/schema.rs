@@ -2,9 +2,9 @@
 
 use crate::support::served_app::{socket_address, socket_folder};
 use crate::support::with_timeout;
-use brubeck::Running;
 use brubeck::prelude::*;
 use brubeck::schemars::JsonSchema;
+use brubeck::{Running, Service};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tempfile::TempDir;

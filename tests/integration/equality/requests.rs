@@ -150,6 +150,9 @@ impl RequestGenerator {
             "/axum/uri",
             "/axum/echo",
             "/axum/none",
+            "/static/demo/success.html",
+            "/static/demo",
+            "/static/none",
             "/",
         ];
         let path = match self.below(6) {

@@ -1,5 +1,6 @@
 //! An application with many kinds of extractors and replies.
 
+use brubeck::Method;
 use brubeck::prelude::*;
 use bytes::Bytes;
 use futures_util::stream;
@@ -226,4 +227,5 @@ pub fn app() -> App<()> {
     App::new(ROUTES, ())
         .body_limit(BODY_LIMIT)
         .mount("/axum", mounted())
+        .files("/static", concat!(env!("CARGO_MANIFEST_DIR"), "/templates"))
 }

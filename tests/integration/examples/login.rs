@@ -67,7 +67,7 @@ async fn large_login_form_is_413_and_incomplete_one_is_422() {
     response
         .await
         .assert_status(422)
-        .assert_contains("missing field `password`");
+        .assert_contains("`password`: the field is missing");
 }
 
 #[tokio::test]

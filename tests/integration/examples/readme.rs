@@ -44,6 +44,26 @@ fn readme_program_equals_the_readme_example() {
     assert_eq!(example, program);
 }
 
+#[test]
+fn readme_lists_the_dependencies_of_its_program() {
+    let readme = include_str!("../../../README.md");
+    let (_, rest) = readme
+        .split_once("```toml\n[dependencies]\n")
+        .expect("dependencies");
+    let (dependencies, _) = rest.split_once("```").expect("their end");
+    let [major, minor] = [env!("CARGO_PKG_VERSION_MAJOR"), env!("CARGO_PKG_VERSION_MINOR")];
+    let own = format!(r#"brubeck = {{ package = "brubeck-rs", version = "{major}.{minor}" }}"#);
+    assert!(dependencies.lines().any(|line| line == own), "{dependencies}");
+    let program = include_str!("../../../examples/readme.rs");
+    for name in ["tokio", "tracing", "tracing_subscriber", "serde"] {
+        let is_listed = dependencies.contains(&format!("\n{} = ", name.replace('_', "-")));
+        assert!(
+            is_listed || !program.contains(&format!("{name}::")),
+            "{name} is missing in {dependencies}"
+        );
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn readme_example_runs_in_an_empty_folder() {
     let folder = socket_folder();

@@ -1,8 +1,8 @@
 //! The legacy service codec, tested with captures of the originals and with malformed messages.
 
 use crate::support::fixtures::{self, ServiceCapture};
-use brubeck::wire::ParseError;
-use brubeck::wire::service::{
+use brubeck_runtime::wire::ParseError;
+use brubeck_runtime::wire::service::{
     Dialect, JsonText, LegacyDecodeError, LegacyEnvelope, LegacyRequest, LegacyResponse, Secret, Timestamp,
     decode_pull_request, decode_request, decode_response, encode_request, encode_response,
 };

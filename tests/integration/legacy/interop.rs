@@ -4,7 +4,7 @@ use crate::support::python::{self as python_peer, PythonPeer};
 use crate::support::served_app::{socket_address, socket_folder};
 use crate::support::{Gate, ServedApp, requirements, with_timeout};
 use brubeck::prelude::*;
-use brubeck::{Dialect, Phase, Running, ServiceAddress, legacy};
+use brubeck::{Dialect, Method, Phase, Running, Service, ServiceAddress, legacy};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::future::IntoFuture;

@@ -1,8 +1,8 @@
 //! The Mongrel2 codec, tested with captures of Mongrel2 1.12.2 and with malformed messages.
 
 use crate::support::fixtures::{self, Mongrel2Capture};
-use brubeck::wire::ParseError;
-use brubeck::wire::mongrel2::{
+use brubeck_runtime::wire::ParseError;
+use brubeck_runtime::wire::mongrel2::{
     self, ControlCommand, Incoming, MAX_HEADER_VALUES, MAX_TARGETS, Mongrel2DecodeError, Mongrel2Headers,
     Mongrel2Reply, Mongrel2Request, Protocol, decode, decode_reply,
 };
@@ -668,7 +668,7 @@ fn credits_of_any_size_are_encoded() {
             .next()
             .unwrap();
         assert!(frame.ends_with(format!("{bytes}#}}]").as_bytes()));
-        brubeck::wire::tnetstring::decode(&decode_reply(&frame).unwrap().payload).unwrap();
+        brubeck_runtime::wire::tnetstring::decode(&decode_reply(&frame).unwrap().payload).unwrap();
     }
 }
 

@@ -1,7 +1,7 @@
 //! An application without a front end: the test passes messages to it directly.
 
-use brubeck::__private::OpenConnection;
-use brubeck::{App, Application, Connection, Running, Stop};
+use brubeck::{App, Connection, Running};
+use brubeck_runtime::{Application, OpenConnection, Stop};
 use futures_util::future::BoxFuture;
 use std::sync::{Arc, Mutex};
 

@@ -86,7 +86,7 @@ impl Browser {
     /// Panics if the length or a chunk of the body is invalid, or if the head has both a content length and a transfer
     /// encoding.
     pub async fn try_read_response(&mut self, head: bool) -> std::io::Result<WebResponse> {
-        let line = self.line().await?;
+        let line = self.try_read_line().await?;
         let invalid =
             |reason: &str| std::io::Error::new(ErrorKind::InvalidData, format!("{reason}: {line:?}"));
         let status = line
@@ -139,7 +139,7 @@ impl Browser {
     async fn chunks(&mut self) -> std::io::Result<Vec<u8>> {
         let mut body = Vec::new();
         loop {
-            let size = self.line().await?;
+            let size = self.try_read_line().await?;
             let size = usize::from_str_radix(&size, 16).expect("a size");
             let mut chunk = vec![0; size + 2];
             self.stream.read_exact(&mut chunk).await?;
@@ -152,7 +152,12 @@ impl Browser {
         }
     }
 
-    async fn line(&mut self) -> std::io::Result<String> {
+    /// Reads the next line, such as the status line of a response, without its end.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the connection fails, or ends within the line.
+    pub async fn try_read_line(&mut self) -> std::io::Result<String> {
         let mut line = String::new();
         self.stream.read_line(&mut line).await?;
         match line.strip_suffix("\r\n") {

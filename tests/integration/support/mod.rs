@@ -1,5 +1,5 @@
-//! Shared helpers: clients, running applications, a real Mongrel2, Python peers, captured messages, child processes,
-//! gates.
+//! Shared helpers: clients, running applications, a real Mongrel2, a real nginx, Python peers, captured messages, child
+//! processes, gates.
 
 pub mod application;
 pub mod behaviour;
@@ -7,6 +7,9 @@ pub mod browser;
 pub mod child;
 pub mod fixtures;
 pub mod gate;
+pub mod http2;
+pub mod logs;
+pub mod nginx;
 pub mod python;
 pub mod requirements;
 pub mod served_app;
@@ -15,6 +18,7 @@ pub mod websocket;
 
 pub use browser::{Browser, WebResponse};
 pub use gate::Gate;
+pub use nginx::Nginx;
 pub use served_app::ServedApp;
 
 use std::fmt::Debug;

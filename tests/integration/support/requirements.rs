@@ -1,15 +1,32 @@
-//! Programs that some tests need: Mongrel2, Python with a package, and the examples.
+//! Programs that some tests need: Mongrel2, nginx, Chromium, Python with a package, and the examples.
 //!
 //! If Mongrel2 or a Python package is missing, the test is skipped with a message, or fails if `CI` is set.
 //! `BRUBECK_PYTHON` selects the Python interpreter (default `python3`).
 
+use std::ffi::OsStr;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 
 /// Returns `true` if Mongrel2 is installed.
 pub fn mongrel2() -> bool {
     brubeck::Mongrel2Server::is_installed() || missing("mongrel2", "apt-get install mongrel2-core")
+}
+
+/// Returns `true` if nginx is installed.
+pub fn nginx() -> bool {
+    let is_installed = Command::new("nginx").arg("-v").output().is_ok();
+    is_installed || missing("nginx", "apt-get install nginx")
+}
+
+/// Returns `true` if Chromium is installed. It is large, so its tests are skipped without it, also if `CI` is set.
+pub fn chromium() -> bool {
+    let is_installed = Command::new("chromium").arg("--version").output().is_ok();
+    if !is_installed {
+        println!("skipped: chromium is missing; install it with: apt-get install chromium");
+    }
+    is_installed
 }
 
 /// Returns the Python interpreter if it has pyzmq.
@@ -22,6 +39,11 @@ pub fn websockets() -> Option<PathBuf> {
     python_with("websockets.asyncio.client", "websockets")
 }
 
+/// Returns the Python interpreter.
+pub fn python() -> Option<PathBuf> {
+    python_with("ssl", "python3")
+}
+
 fn python_with(module: &str, package: &str) -> Option<PathBuf> {
     let python = PathBuf::from(std::env::var_os("BRUBECK_PYTHON").unwrap_or("python3".into()));
     let is_there = Command::new(&python)
@@ -32,25 +54,44 @@ fn python_with(module: &str, package: &str) -> Option<PathBuf> {
     (is_there || missing(package, &install_command)).then_some(python)
 }
 
-/// Returns the path of an example program, which `cargo test` builds next to the tests.
+/// Returns the path of an example program. `cargo test` builds the examples next to the tests; `cargo test --test integration` does
+/// not, so this builds them if one is missing.
 ///
 /// # Panics
 ///
-/// Panics if the program was not built.
+/// Panics if the examples cannot be built.
 pub fn example(name: &str) -> PathBuf {
+    static BUILDING: Mutex<()> = Mutex::new(());
     let test = std::env::current_exe().expect("the path of this test");
-    let path = test
-        .ancestors()
-        .nth(2)
-        .expect("a target folder")
-        .join("examples")
-        .join(name);
+    let profile = test.ancestors().nth(2).expect("a target folder");
+    let path = profile.join("examples").join(name);
+    let _building = BUILDING.lock().unwrap_or_else(PoisonError::into_inner);
+    if !path.is_file() {
+        build_examples(profile);
+    }
     assert!(
         path.is_file(),
-        "{} is missing; build it with: cargo build --examples",
+        "{} is missing after `cargo build --examples`",
         path.display()
     );
     path
+}
+
+/// Builds all examples in the folder of a profile, such as `target/debug`.
+fn build_examples(profile: &Path) {
+    let name = profile
+        .file_name()
+        .and_then(OsStr::to_str)
+        .expect("the name of a profile");
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or(env!("CARGO").into()));
+    cargo
+        .args(["build", "--quiet", "--examples", "--manifest-path"])
+        .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"))
+        .args(["--profile", if name == "debug" { "dev" } else { name }])
+        .arg("--target-dir")
+        .arg(profile.parent().expect("a target folder"));
+    let status = cargo.status().expect("cargo runs");
+    assert!(status.success(), "{cargo:?}: {status}");
 }
 
 /// Reports a missing program and returns `false`, or panics if `CI` is set.

@@ -2,7 +2,7 @@
 
 use super::with_timeout;
 use std::net::SocketAddr;
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 
 /// The key of RFC 6455, section 1.3.
@@ -10,9 +10,14 @@ pub const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
 /// The value of `sec-websocket-accept` in the response to [`KEY`].
 pub const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 
+/// A stream of bytes: a socket, or one in memory.
+pub trait ByteStream: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<I: AsyncRead + AsyncWrite + Unpin + Send> ByteStream for I {}
+
 /// A connection after its WebSocket handshake.
 pub struct WebSocketClient {
-    stream: BufReader<TcpStream>,
+    stream: BufReader<Box<dyn ByteStream>>,
     /// The head of the handshake response, in lower case.
     pub head: String,
 }
@@ -60,6 +65,14 @@ pub fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
 }
 
 impl WebSocketClient {
+    /// Uses a connection after its handshake.
+    pub fn over(stream: impl ByteStream + 'static) -> WebSocketClient {
+        WebSocketClient {
+            stream: BufReader::new(Box::new(stream)),
+            head: String::new(),
+        }
+    }
+
     /// Opens a WebSocket with additional header lines, each ending in CRLF. A valid handshake needs
     /// `sec-websocket-version` among them.
     ///
@@ -85,7 +98,7 @@ impl WebSocketClient {
             let stream = TcpStream::connect(address)
                 .await
                 .map_err(|error| error.to_string())?;
-            let mut stream = BufReader::new(stream);
+            let mut stream = BufReader::new(Box::new(stream) as Box<dyn ByteStream>);
             let sent = stream.get_mut().write_all(request.as_bytes()).await;
             sent.map_err(|error| error.to_string())?;
             let mut head = String::new();
@@ -121,6 +134,11 @@ impl WebSocketClient {
     /// Sends bytes as they are. Ignores errors, because the server may have closed the connection.
     pub async fn send_raw(&mut self, bytes: &[u8]) {
         let _ = with_timeout(self.stream.get_mut().write_all(bytes)).await;
+    }
+
+    /// Sends bytes as they are, and waits for as long as it takes. What was sent is unknown if the future is dropped.
+    pub async fn write_raw(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        self.stream.get_mut().write_all(bytes).await
     }
 
     pub async fn send(&mut self, first: u8, payload: &[u8]) {

@@ -1,8 +1,8 @@
 //! Cookies, sessions, logins and cross-site requests.
 
-use brubeck::CookieSecret;
 use brubeck::prelude::*;
 use brubeck::testing::TestClient;
+use brubeck::{CookieSecret, SameSite, User};
 
 const SECRET: &str = "a secret of the tests, 32 bytes long";
 
@@ -146,10 +146,80 @@ async fn unauthenticated_browser_is_redirected_to_the_login_page() {
 }
 
 #[tokio::test]
+async fn cookie_names_are_compared_as_sent() {
+    #[get("^/sid$")]
+    async fn sid(cookies: Cookies) -> String {
+        format!("{:?}", cookies.get("__Host-sid"))
+    }
+    #[get("^/none$")]
+    async fn none(cookies: Cookies) {
+        cookies.remove_all();
+    }
+    #[get("^/set$")]
+    async fn set(cookies: Cookies) {
+        cookies.set(Cookie::new("a b", "1"));
+        cookies.set(Cookie::new("__Host-sid", "1").insecure());
+        cookies.set(Cookie::new("__Secure-x", "1"));
+        cookies.set(Cookie::new("embed", "1").same_site(SameSite::None));
+    }
+    #[get("^/refused$")]
+    async fn refused() -> Response {
+        "x".into_reply().with_cookie(Cookie::new("a b", "1"))
+    }
+    const NAMES: Routes<()> = routes![sid, none, set, refused];
+    let client = TestClient::new(App::new(NAMES, ()));
+    for forged in [
+        "%5F%5FHost-sid=evil; ",
+        "__%48ost-sid=evil; ",
+        "__host-sid=evil; ",
+    ] {
+        let line = format!("{forged}__Host-sid=good");
+        client
+            .get("/sid")
+            .header("cookie", line)
+            .await
+            .assert_text("Some(\"good\")");
+        client
+            .get("/sid")
+            .header("cookie", forged)
+            .await
+            .assert_text("None");
+    }
+    for name in ["user:id", "a@b", "a/b", "ü", "__Host-x"] {
+        let removed = client.get("/none").header("cookie", format!("{name}=1")).await;
+        let line = removed.headers()["set-cookie"].as_bytes();
+        assert!(
+            line.starts_with(format!("{name}=; Path=/; Max-Age=0").as_bytes()),
+            "{name}"
+        );
+    }
+    let set = client.get("/set").await;
+    let lines: Vec<_> = set.headers().get_all("set-cookie").iter().collect();
+    assert_eq!(lines.len(), 3, "{lines:?}");
+    assert!(
+        lines
+            .iter()
+            .all(|line| line.to_str().unwrap().ends_with("; Secure")),
+        "{lines:?}"
+    );
+    assert_eq!(client.cookie("__Host-sid").as_deref(), Some("1"));
+    client.get("/refused").await.assert_status(500);
+}
+
+#[tokio::test]
 async fn signed_cookies_without_a_secret_are_500() {
     let client = TestClient::new(App::new(ROUTES, ()));
     client.get("/vote").await.assert_status(500);
     client.get("/account").await.assert_status(500);
+}
+
+#[tokio::test]
+async fn login_url_is_a_path_or_a_url() {
+    for invalid in ["login", "", "//accounts.example/login", "javascript:alert(1)"] {
+        let app = App::new(ROUTES, ()).cookie_secret(SECRET).login_url(invalid);
+        let error = app.into_service().unwrap_err().to_string();
+        assert!(error.contains("expected a path such as `/login`"), "{error}");
+    }
 }
 
 #[tokio::test]

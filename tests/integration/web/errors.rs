@@ -1,5 +1,6 @@
 //! Error responses: template pages, `catch` functions, the fallback, and methods and targets that no handler gets.
 
+use brubeck::Method;
 use brubeck::prelude::*;
 use brubeck::testing::TestClient;
 

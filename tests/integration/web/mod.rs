@@ -1,12 +1,32 @@
 //! Web handlers, tested over HTTP, in memory, through tower layers and with hostile input.
 
+mod authority;
+mod bodies;
+mod chromium;
+mod concurrency;
 mod cookies;
+mod differences;
+mod early_answers;
 mod errors;
+mod events;
 mod extractors;
+mod files;
 mod front_end;
 mod hooks;
+mod imports;
+mod late_changes;
+mod multipart;
+mod nginx;
+mod optional;
+mod paths;
+mod prefixes;
+mod protocol;
 mod replies;
 mod security;
 mod server;
+mod sessions;
+mod settings;
+mod status;
 mod timeouts;
 mod tower;
+mod urls;

@@ -344,7 +344,7 @@ async fn serves_http_2_without_tls() {
 
 /// Runs a program and returns its standard output, whatever its exit status. If the program cannot be started, returns
 /// `None`, or panics if `CI` is set.
-async fn run(program: &str, arguments: &[&str]) -> Option<String> {
+pub(super) async fn run(program: &str, arguments: &[&str]) -> Option<String> {
     match tokio::process::Command::new(program)
         .args(arguments)
         .output()
@@ -361,7 +361,7 @@ async fn run(program: &str, arguments: &[&str]) -> Option<String> {
 
 /// Creates a self-signed certificate for `localhost`, and returns the paths of the certificate and its key. If OpenSSL is
 /// not installed, returns `None` or panics, like [`run`].
-async fn create_certificate(folder: &tempfile::TempDir) -> Option<(String, String)> {
+pub(super) async fn create_certificate(folder: &tempfile::TempDir) -> Option<(String, String)> {
     let path = |name: &str| folder.path().join(name).display().to_string();
     let (certificate, key) = (path("certificate.pem"), path("key.pem"));
     let arguments = [

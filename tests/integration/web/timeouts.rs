@@ -2,7 +2,7 @@
 
 use brubeck::prelude::*;
 use brubeck::testing::TestClient;
-use brubeck::{Deadline, ServiceAddress, TestSite};
+use brubeck::{Deadline, Service, ServiceAddress, TestSite};
 use futures_util::{StreamExt, stream};
 use http_body_util::BodyExt;
 use std::sync::Arc;

@@ -3,7 +3,7 @@
 
 use crate::support::websocket::{Frame, frame};
 
-/// The default body limit, and with it the maximum size of a message.
+/// The default limit for messages.
 const MAX_MESSAGE_SIZE: usize = 1 << 20;
 
 /// What the client must receive.
@@ -63,6 +63,18 @@ pub fn cases() -> Vec<Case> {
         [frame(0x82, &vec![0; MAX_MESSAGE_SIZE + 1])],
         Expected::Closes(vec![], 1009),
     ));
+    // Messages before a violation are answered.
+    for (violation, code) in [
+        (frame(0x82, &vec![0; MAX_MESSAGE_SIZE + 1]), 1009),
+        (frame(0x81, b"\xff"), 1007),
+        (frame(0xc2, b"reserved"), 1002),
+    ] {
+        cases.push(case(
+            format!("two messages, then {code}"),
+            [frame(0x81, b"one"), frame(0x81, b"two"), violation],
+            Expected::Closes(vec![Frame::text("one"), Frame::text("two")], code),
+        ));
+    }
     // 2: pings and pongs.
     for payload in [&b""[..], b"Hello, world!", &[0, 0xff, 0xfe, 0xfd], &[0xfe; 125]] {
         let pong = Expected::Frames(vec![Frame {

@@ -1,9 +1,10 @@
-//! Conformance with RFC 6455 on both front ends.
+//! Conformance with RFC 6455 on both front ends, and in memory.
 
 use super::cases::{Case, Expected, cases};
 use crate::support::test_bed::{TestBed, default_settings};
 use crate::support::websocket::{Frame, WebSocketClient};
 use brubeck::prelude::*;
+use brubeck::testing::TestClient;
 
 #[websocket("^/echo$")]
 async fn echo(mut socket: WebSocket) -> Result<(), Closed> {
@@ -16,14 +17,13 @@ async fn echo(mut socket: WebSocket) -> Result<(), Closed> {
 const ROUTES: Routes<()> = routes![echo];
 
 /// Runs a case, and returns the reason if it fails.
-async fn run(test_bed: &TestBed, case: Case) -> Option<String> {
-    let mut wire = WebSocketClient::open(test_bed.address, "/echo").await;
+async fn run(mut wire: WebSocketClient, case: Case, is_behind_mongrel2: bool) -> Option<String> {
     wire.send_raw(&case.input).await;
     let (frames, code) = match case.expected {
         Expected::Frames(frames) => (frames, None),
         Expected::Closes(frames, code) => (frames, Some((code, false))),
         // Mongrel2 parses frames itself, and ends the connection without a close frame if one is invalid.
-        Expected::Fails(code) => (vec![], Some((code, test_bed.server.is_some()))),
+        Expected::Fails(code) => (vec![], Some((code, is_behind_mongrel2))),
     };
     for frame in frames {
         let seen = wire.recv_frame().await;
@@ -50,12 +50,16 @@ async fn run(test_bed: &TestBed, case: Case) -> Option<String> {
         .map(|frame| format!("{}: {frame:?} after the close", case.name))
 }
 
-async fn assert_conforms(test_bed: TestBed) {
+/// Runs all cases, each on a connection that `open` opens.
+async fn assert_all_conform<F: Future<Output = WebSocketClient>>(
+    open: impl Fn() -> F,
+    is_behind_mongrel2: bool,
+) {
     let mut failed = Vec::new();
     let mut total = 0;
     for case in cases() {
         total += 1;
-        failed.extend(run(&test_bed, case).await);
+        failed.extend(run(open().await, case, is_behind_mongrel2).await);
     }
     assert!(
         failed.is_empty(),
@@ -66,10 +70,18 @@ async fn assert_conforms(test_bed: TestBed) {
     println!("{total} WebSocket cases passed");
     assert!(total > 100);
     // The server still accepts connections.
-    let mut wire = WebSocketClient::open(test_bed.address, "/echo").await;
+    let mut wire = open().await;
     wire.send_text("hello").await;
     assert_eq!(wire.recv_text().await, "hello");
-    drop(wire);
+}
+
+async fn assert_conforms(test_bed: TestBed) {
+    let is_behind_mongrel2 = test_bed.server.is_some();
+    assert_all_conform(
+        || WebSocketClient::open(test_bed.address, "/echo"),
+        is_behind_mongrel2,
+    )
+    .await;
     test_bed.stop().await;
 }
 
@@ -84,4 +96,12 @@ async fn rfc_6455_conformance_behind_mongrel2() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn rfc_6455_conformance_on_the_embedded_server() {
     assert_conforms(TestBed::embedded(App::new(ROUTES, ())).await).await;
+}
+
+/// The frames of a test client's connection are those of the embedded server.
+#[tokio::test(start_paused = true)]
+async fn rfc_6455_conformance_in_memory() {
+    let client = TestClient::new(App::new(ROUTES, ()));
+    let open = async || WebSocketClient::over(client.websocket("/echo").stream().await);
+    assert_all_conform(open, false).await;
 }

@@ -4,7 +4,7 @@ use crate::support::Gate;
 use crate::support::test_bed::{TestBed, default_settings, wait_until};
 use crate::support::websocket::{Frame, WebSocketClient};
 use brubeck::prelude::*;
-use brubeck::wire::deflate::{MAX_WINDOW_BITS, deflate, inflate};
+use brubeck_runtime::wire::deflate::{MAX_WINDOW_BITS, deflate, inflate};
 
 #[derive(AppState)]
 struct Rooms {
@@ -63,7 +63,7 @@ async fn on_both_front_ends(test: impl AsyncFn(&TestBed, &Gate)) {
             all,
             gate: gate.clone(),
         };
-        (App::new(ROUTES, rooms).body_limit(100_000), gate)
+        (App::new(ROUTES, rooms).message_limit(100_000), gate)
     };
     let (embedded_app, gate) = app();
     let embedded = TestBed::embedded(embedded_app).await;
@@ -186,7 +186,7 @@ async fn invalid_or_unnegotiated_compression_closes_the_connection() {
 
 /// A message of exactly the limit is accepted.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn body_limit_applies_to_the_decompressed_message() {
+async fn message_limit_applies_to_the_decompressed_message() {
     on_both_front_ends(async |test_bed, _| {
         for (size, fits) in [(100_000, true), (100_001, false)] {
             let mut wire = open(test_bed, "/echo").await;

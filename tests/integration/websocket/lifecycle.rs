@@ -40,7 +40,8 @@ async fn watched(mut socket: WebSocket, gate: State<Gate>) {
     let sender = socket.sender();
     gate.signal_arrival();
     while socket.recv().await.is_some() {}
-    assert_eq!(sender.send("late").await, Err(Closed));
+    let closed: Closed = sender.send("late").await.unwrap_err();
+    assert_eq!(closed.to_string(), "the WebSocket is closed");
     // The test only counts, so the handler admits itself.
     gate.open(1);
     gate.pass().await;

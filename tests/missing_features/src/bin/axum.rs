@@ -1,8 +1,8 @@
 use brubeck::prelude::*;
 
 #[get("^/$")]
-async fn page(_uri: Axum<String>) -> &'static str {
-    "hello"
+async fn page(Axum(uri): Axum<String>) -> String {
+    uri.to_uppercase()
 }
 
 fn main() {

@@ -1,5 +1,6 @@
 use brubeck::prelude::*;
 
 fn main() {
-    let _ = App::new(routes![], ()).also(Mongrel2::new("ipc://run/send", "ipc://run/recv"));
+    let server = Mongrel2::new("ipc://run/send", "ipc://run/recv").control("ipc://run/control");
+    let _ = App::new(routes![], ()).also(server);
 }

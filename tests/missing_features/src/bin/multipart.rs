@@ -1,8 +1,8 @@
 use brubeck::prelude::*;
 
 #[post("^/upload$")]
-async fn upload(_form: Multipart) -> &'static str {
-    "taken"
+async fn upload(form: Multipart) -> Result<String, Rejection> {
+    Ok(form.file("image")?.media_type().unwrap_or_default().to_owned())
 }
 
 fn main() {

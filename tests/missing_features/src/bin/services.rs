@@ -1,10 +1,11 @@
 use brubeck::prelude::*;
 
-#[service_handler("^/slow$")]
-async fn slow() -> &'static str {
-    "done"
+#[get("^/$")]
+async fn page(services: Services) -> Result<String, CallError> {
+    let slow = services.register("ipc://run/slow", "my_shared_secret")?;
+    Ok(slow.request("/slow").await?.status.to_string())
 }
 
 fn main() {
-    let _ = App::new(routes![], ()).also(Service::bind("ipc://run/slow", "my_shared_secret"));
+    let _ = App::new(routes![page], ());
 }

@@ -2,13 +2,13 @@ use brubeck::prelude::*;
 
 #[derive(Template)]
 #[template("page.html")]
-struct Shop {
-    name: String,
+struct Shop<'a> {
+    name: &'a str,
 }
 
 #[get("^/$")]
-async fn shop() -> Page<Shop> {
-    Page(Shop { name: String::new() })
+async fn shop() -> Page<Shop<'static>> {
+    Page(Shop { name: "brubeck" })
 }
 
 fn main() {

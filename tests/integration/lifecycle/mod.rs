@@ -1,0 +1,3 @@
+//! Start, stop and signals of real processes.
+
+mod signals;

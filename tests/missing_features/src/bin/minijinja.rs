@@ -1,0 +1,3 @@
+fn main() {
+    let _ = brubeck::minijinja::Value::from(7);
+}

@@ -1,0 +1,9 @@
+use brubeck::prelude::*;
+
+#[service_client]
+pub trait Slow {
+    #[call("/slow")]
+    async fn slow(&self) -> Result<String, Fault>;
+}
+
+fn main() {}
