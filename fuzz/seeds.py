@@ -46,19 +46,28 @@ def mongrel2():
             keep("mongrel2_reply", frame)
 
 
-def v2():
+def hosts():
+    keep("cookies", 'a=1; __Host-b="x"; %61=2; c=J\xfcrgen'.encode("latin-1"))
+    for host in ["example.org:8080", "[2001:db8::1]:80", "[v1.a:b]", "a%20b", "https://example.org:443"]:
+        keep("authority", host.encode())
+    for value in ['for=192.0.2.43, for="[2001:db8:cafe::17]:4711";proto=https;host="a.b:80"', "for=_hidden", "203.0.113.9:80"]:
+        keep("forwarded", value.encode())
+
+
+def v3():
     """Writes the example of docs/protocol.md, and one message of each other kind, without authentication codes."""
     page = (HERE.parent / "docs" / "protocol.md").read_text()
     example = [bytes.fromhex(block) for block in re.findall(r"```text\n([0-9a-f\n]+)```", page)]
-    fields = {6: 16, 8: 23, 9: 8, 10: 8, 11: 16, 12: 16, 13: 0, 14: 8, 15: 1}
-    others = [b"\xb2brb\x02" + bytes([kind, *bytes(30), *b"\1" * size]) for kind, size in fields.items()]
-    messages = [frame + b"{}" * (frame[35] // 2) for frame in [
-        *(frame if frame[5] in (1, 2) else frame[:-32] for frame in example), *others]]
+    frames = {5: b'|parts|{"image":{"$bytes":0},"width":200}|parts|\xff\xd8\xff', 7: b'|parts|{"$bytes":0}|parts|\xff\xd8\xff'}
+    fields = {6: [8, 7], 8: [8], 9: [7], 10: [26, 25], 11: [26, 7], 12: [], 13: [25], 14: [27]}
+    others = [b"\xb2brb\x03" + bytes([kind, *bytes(24), *(b for field in numbers for b in (field, 0, 1, 1))])
+              for kind, numbers in fields.items()]
+    messages = [*(frame if frame[5] in (1, 2) else frame[:-32] + frames.get(frame[5], b"") for frame in example), *others]
     for message in messages:
-        keep("v2_message", message)
-        keep("v2_worker", len(message).to_bytes(2, "big") + message)
-    requests = [message for message in messages if message[5] in (5, 9, 11, 14)]
-    keep("v2_worker", b"".join(len(message).to_bytes(2, "big") + message for message in requests))
+        keep("v3_message", message)
+        keep("v3_worker", len(message).to_bytes(2, "big") + message)
+    requests = [message for message in messages if message[5] in (5, 8, 10, 13)]
+    keep("v3_worker", b"".join(len(message).to_bytes(2, "big") + message for message in requests))
 
 
 def zmtp():
@@ -79,10 +88,26 @@ def strings():
         keep("tnetstring", text)
 
 
+def forms():
+    # The target decodes a form with the boundary `XX`. The first byte is the chunk size.
+    for file in sorted((FIXTURES / "multipart").glob("*.http")):
+        head, body = file.read_bytes().split(b"\r\n\r\n", 1)
+        boundary = head.split(b"boundary=")[1].strip(b'"')
+        keep("multipart", b"\x07" + body.replace(boundary, b"XX"))
+
+
+def files():
+    for path in [b"/static/a%20b.css", b"/a/../b", b"/.well-known/x", b"/%2e%2e%2f%00"]:
+        keep("file_request", path + b"\n bytes=0-1,-5 , 7-\nm\"7.0-3e8\"\nnW/\"a\", *\nrSun, 06 Nov 1994 08:49:37 GMT\nebr;q=0.5, gzip")
+
+
 service()
 mongrel2()
-v2()
+forms()
+v3()
 zmtp()
 strings()
+hosts()
+files()
 for folder in sorted((HERE / "corpus").iterdir()):
     print(f"{len(list(folder.iterdir())):5} {folder.name}")

@@ -1,20 +1,32 @@
 //! The checks of the fuzz targets: decoding arbitrary bytes does not panic, and accepted values survive a round trip.
 
 use brubeck_runtime::protocol::{JobId, Moment, Worker, WorkerAction, WorkerConfig, WorkerEvent};
+use brubeck_runtime::wire::authority::{parse_forwarded, parse_host_port, parse_node, parse_origin, split_list};
+use brubeck_runtime::wire::cookies::{decode_value, parse_cookies};
+use brubeck_runtime::wire::files::{
+    EntityTag, FileName, RangeSelection, Validators, accepted_codings, select_ranges,
+};
 use brubeck_runtime::wire::mongrel2::{self, Incoming, Protocol};
 use brubeck_runtime::wire::service::{
     self, LegacyDecodeError, Dialect, LegacyRequest, Secret, decode_pull_request, decode_request, decode_response,
 };
-use brubeck_runtime::wire::v2::{self, RawMessage};
+use brubeck_runtime::wire::multipart::{DecodeError, Decoder, FormEvent, PartHead};
+use brubeck_runtime::wire::v3::{self, RawMessage};
 use brubeck_runtime::wire::websocket::MessageDecoder;
-use brubeck_runtime::wire::{self, Cursor, deflate};
+use brubeck_runtime::wire::{self, Cursor, deflate, target};
 use brubeck_zmtp::SocketType;
 use brubeck_zmtp::codec::{
     CommandProgress, Decoded, FrameDecoder, FrameLimits, GREETING_SIZE, MAX_IDENTITY, MAX_READY,
     check_greeting, decode_ready, encode_header, encode_ready, split_command,
 };
 use bytes::{Bytes, BytesMut};
+use http::header::{
+    ACCEPT_ENCODING, HeaderMap, HeaderValue, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE,
+    RANGE,
+};
 use libfuzzer_sys::Corpus;
+use std::path::{Component, Path};
+use std::time::SystemTime;
 
 /// Decodes strings until the first error, and checks the round trip of each.
 fn check_strings(
@@ -30,6 +42,27 @@ fn check_strings(
         let written = written.freeze();
         assert_eq!(decode(&mut Cursor::new(&written)), Ok(value));
     }
+    Corpus::Keep
+}
+
+/// Fuzzes the paths and queries of request targets: a path that is accepted is decoded text without dot segments.
+pub fn request_target(data: &[u8]) -> Corpus {
+    let Ok(path) = std::str::from_utf8(data) else {
+        return Corpus::Reject;
+    };
+    let _ = (target::call_path(path), target::check_query(path), target::path_for_log(path));
+    let Ok(canonical) = target::canonical_path(path) else {
+        return Corpus::Keep;
+    };
+    let bytes = canonical.bytes();
+    assert!(bytes.starts_with(b"/") && !bytes.contains(&0));
+    assert!(bytes.split(|byte| *byte == b'/').all(|part| part != b"." && part != b".."));
+    for part in bytes.split(|byte| *byte == target::ENCODED_SLASH) {
+        assert!(std::str::from_utf8(part).is_ok());
+    }
+    let kept = target::without_dot_segments(path);
+    let again = target::canonical_path(&kept).expect("the path without dot segments should be valid");
+    assert_eq!(again.bytes(), bytes);
     Corpus::Keep
 }
 
@@ -53,12 +86,77 @@ pub fn tnetstring(data: &[u8]) -> Corpus {
     Corpus::Keep
 }
 
+/// Fuzzes a multipart form. The first byte decides where the body is split, which must not matter.
+pub fn multipart(data: &[u8]) -> Corpus {
+    fn decode<'b>(pieces: impl Iterator<Item = &'b [u8]>) -> Result<Vec<(PartHead, Vec<u8>)>, DecodeError> {
+        let mut decoder = Decoder::new(b"XX");
+        let mut parts: Vec<(PartHead, Vec<u8>)> = Vec::new();
+        for piece in pieces {
+            decoder.feed(Bytes::copy_from_slice(piece));
+            while let Some(event) = decoder.next_event()? {
+                match event {
+                    FormEvent::Part(head) => parts.push((head, Vec::new())),
+                    FormEvent::Data(bytes) => parts.last_mut().expect("data is in a part").1.extend_from_slice(&bytes),
+                    FormEvent::PartEnd | FormEvent::End => {}
+                }
+            }
+        }
+        decoder.finish().map(|()| parts)
+    }
+    let Some((size, body)) = data.split_first() else {
+        return Corpus::Reject;
+    };
+    let whole = decode(std::iter::once(body));
+    assert_eq!(decode(body.chunks(usize::from(*size).max(1))), whole);
+    let _ = brubeck_runtime::wire::multipart::boundary(body);
+    Corpus::Keep
+}
+
 /// Fuzzes a request of Mongrel2, in both of its protocols.
 pub fn mongrel2_request(data: &[u8]) -> Corpus {
     if let Ok(Incoming::Request(request)) = mongrel2::decode(&Bytes::copy_from_slice(data)) {
         for protocol in [Protocol::Json, Protocol::Tnetstring] {
             let read = mongrel2::decode(&request.encode(protocol));
             assert_eq!(read, Ok(Incoming::Request(request.clone())));
+        }
+    }
+    Corpus::Keep
+}
+
+/// Fuzzes a request for a file: the first line is the path, the others are headers.
+pub fn file_request(data: &[u8]) -> Corpus {
+    let mut lines = data.split(|byte| *byte == b'\n');
+    let path = lines.next().unwrap_or_default();
+    if let Some(name) = std::str::from_utf8(path).ok().and_then(FileName::from_path) {
+        let is_plain = |part| matches!(part, Component::Normal(_));
+        assert!(Path::new(name.as_str()).components().all(is_plain));
+    }
+    let mut headers = HeaderMap::new();
+    for line in lines {
+        let Some((name, value)) = line.split_at_checked(1) else { continue };
+        let name = match name {
+            b"m" => IF_MATCH,
+            b"n" => IF_NONE_MATCH,
+            b"s" => IF_MODIFIED_SINCE,
+            b"u" => IF_UNMODIFIED_SINCE,
+            b"r" => IF_RANGE,
+            b"e" => ACCEPT_ENCODING,
+            _ => RANGE,
+        };
+        let Ok(value) = HeaderValue::from_bytes(value) else { continue };
+        headers.append(name, value);
+    }
+    let current = Validators {
+        tag: EntityTag::parse(b"\"7.0-3e8\""),
+        modified: Some(SystemTime::UNIX_EPOCH),
+    };
+    current.evaluate(&headers);
+    current.allow_range(&headers);
+    assert!(accepted_codings(&headers).count() <= 2);
+    for length in [0, 1, 1000, u64::MAX] {
+        let Some(range) = headers.get(RANGE) else { break };
+        if let RangeSelection::Ranges(ranges) = select_ranges(range.as_bytes(), length) {
+            assert!(!ranges.is_empty() && ranges.iter().all(|range| range.start < range.end && range.end <= length));
         }
     }
     Corpus::Keep
@@ -248,56 +346,58 @@ pub fn service_response(dialect: Dialect, data: &[u8]) -> Corpus {
 
 /// Fuzzes a message of the native protocol.
 ///
-/// The input is the head without its authentication code, followed by the body. The target adds the correct code, so that
-/// the input passes the check.
-pub fn v2_message(data: &[u8]) -> Corpus {
-    let key = v2::MacKey::new(b"of the session");
-    let unsealed = RawMessage::read(&[Bytes::copy_from_slice(data)]);
+/// The input is the head without its authentication code, followed by the other frames. The target adds the correct code, so
+/// that the input passes the check.
+pub fn v3_message(data: &[u8]) -> Corpus {
+    let key = v3::MacKey::new(b"of the session");
+    let frames = [Bytes::copy_from_slice(data)];
+    let unsealed = RawMessage::read(&frames);
     if let Ok(unsealed) = &unsealed {
         assert!(unsealed.open(&key).is_none(), "a message without a valid code was accepted");
     }
-    let Some(frames) = sealed(data, &key) else {
-        return Corpus::Reject;
-    };
+    let frames = sealed(data, &key);
     let Ok(sealed) = RawMessage::read(&frames) else {
         return Corpus::Keep;
     };
-    assert!(sealed.open(&v2::MacKey::new(b"another")).is_none());
+    assert!(sealed.open(&v3::MacKey::new(b"another")).is_none());
     if let Some(Ok(message)) = sealed.open(&key) {
-        let position = v2::Position {
+        let position = v3::Position {
             session: sealed.head().session,
             counter: sealed.head().counter,
             ack: sealed.head().ack,
         };
-        let again = v2::seal(&message, position, &key).expect("an accepted value can be encoded");
-        let again = RawMessage::read(&again).expect("an encoded value can be decoded");
+        let frames = v3::seal(&message, position, &key).expect("an accepted value can be encoded");
+        let again = RawMessage::read(&frames).expect("an encoded value can be decoded");
         assert_eq!(again.open(&key).map(Result::ok), Some(Some(message)));
     }
     // The messages that open a session have no authentication code.
     if let Some(Ok(message)) = unsealed.ok().and_then(|unsealed| unsealed.decode_unsealed()) {
-        let frames = v2::encode_unsealed(&message, 0).expect("an accepted value can be encoded");
+        let frames = v3::encode_unsealed(&message, 0).expect("an accepted value can be encoded");
         let again = RawMessage::read(&frames).expect("an encoded value can be decoded");
         assert_eq!(again.decode_unsealed().map(Result::ok), Some(Some(message)));
     }
     Corpus::Keep
 }
 
-/// Divides the input into head and body, by the length in the head, and adds the correct authentication code.
-fn sealed(data: &[u8], key: &v2::MacKey) -> Option<Vec<Bytes>> {
-    let length = u32::from_be_bytes(data.get(32..36)?.try_into().ok()?) as usize;
-    let (head, body) = data.split_at_checked(data.len().checked_sub(length)?)?;
-    let head = [head, &key.mac(&[head, body])].concat();
-    let mut frames = vec![Bytes::from(head)];
-    if !body.is_empty() {
-        frames.push(Bytes::copy_from_slice(body));
+/// Adds the correct authentication code. What follows the first occurrence of `|parts|` are the frames after the head, which further
+/// occurrences separate.
+fn sealed(data: &[u8], key: &v3::MacKey) -> Vec<Bytes> {
+    const SEPARATOR: &[u8] = b"|parts|";
+    let (mut frames, mut rest) = (Vec::new(), data);
+    while let Some(at) = rest.windows(SEPARATOR.len()).position(|window| window == SEPARATOR) {
+        frames.push(&rest[..at]);
+        rest = &rest[at + SEPARATOR.len()..];
     }
-    Some(frames)
+    frames.push(rest);
+    let head = [frames[0], &key.mac(&frames)].concat();
+    let after_head = frames.iter().skip(1).map(|frame| Bytes::copy_from_slice(frame));
+    std::iter::once(Bytes::from(head)).chain(after_head).collect()
 }
 
 /// Fuzzes a worker with messages of a malicious caller that knows the passphrase. The worker must stay within its limits.
 ///
 /// The input contains messages, each preceded by its length in two bytes.
-pub fn v2_worker(data: &[u8]) -> Corpus {
+pub fn v3_worker(data: &[u8]) -> Corpus {
     const CONCURRENCY: usize = 4;
     let passphrase = Secret::new(b"secret".as_slice());
     let config = WorkerConfig {
@@ -312,29 +412,29 @@ pub fn v2_worker(data: &[u8]) -> Corpus {
         frames,
     };
 
-    let hello = v2::Hello {
-        version: v2::VERSION,
+    let hello = v3::Hello {
+        version: v3::VERSION,
         features: 0,
         nonce: [2; 32],
     };
-    let hello = v2::encode_unsealed(&v2::WireMessage::Hello(hello), 0).expect("a hello");
+    let hello = v3::encode_unsealed(&v3::WireMessage::Hello(hello), 0).expect("a hello");
     worker.handle_event(now, frames_event(hello.clone()), &mut actions);
     let Some(WorkerAction::Send { frames, .. }) = actions.pop() else {
         panic!("no challenge");
     };
     let session = RawMessage::read(&frames).expect("a challenge").head().session;
-    let key = v2::SessionKeys::derive(&passphrase, &hello[0], &frames[0]).to_worker;
-    let proof = v2::WireMessage::Proof(v2::Proof {
+    let key = v3::SessionKeys::derive(&passphrase, &hello[0], &frames[0]).to_worker;
+    let proof = v3::WireMessage::Proof(v3::Proof {
         heartbeat_ms: 1000,
         max_body: 1 << 20,
-        name: v2::ByteStr::default(),
+        name: v3::ByteStr::default(),
     });
-    let position = v2::Position {
+    let position = v3::Position {
         session,
         counter: 1,
         ack: 0,
     };
-    let proof = v2::seal(&proof, position, &key).expect("a proof");
+    let proof = v3::seal(&proof, position, &key).expect("a proof");
     worker.handle_event(now, frames_event(proof), &mut actions);
     assert_eq!(worker.view().sessions, 1);
 
@@ -343,7 +443,7 @@ pub fn v2_worker(data: &[u8]) -> Corpus {
         let (message, more) = more.split_at(usize::from(u16::from_be_bytes(*length)).min(more.len()));
         rest = more;
         // Correct the session and the counter, and keep everything else.
-        let Some((head, fields)) = message.split_first_chunk::<36>() else {
+        let Some((head, fields)) = message.split_first_chunk::<30>() else {
             // A short message means: a handler finishes, and time passes.
             let job = JobId(message.first().copied().unwrap_or(0).into());
             now += Moment::from_millis(message.len() as u64 * 50);
@@ -352,12 +452,10 @@ pub fn v2_worker(data: &[u8]) -> Corpus {
         };
         let mut message = head.to_vec();
         counter += 1;
-        message[8..16].copy_from_slice(&session.to_be_bytes());
-        message[16..24].copy_from_slice(&counter.to_be_bytes());
+        message[6..14].copy_from_slice(&session.to_be_bytes());
+        message[14..22].copy_from_slice(&counter.to_be_bytes());
         message.extend_from_slice(fields);
-        let Some(frames) = sealed(&message, &key) else {
-            continue;
-        };
+        let frames = sealed(&message, &key);
         worker.handle_event(now, frames_event(frames), &mut actions);
         let view = worker.view();
         assert!(
@@ -370,6 +468,44 @@ pub fn v2_worker(data: &[u8]) -> Corpus {
                 RawMessage::read(&frames).expect("a sent message can be decoded");
             }
         }
+    }
+    Corpus::Keep
+}
+
+/// Fuzzes hosts and origins. A host that is accepted is visible ASCII, and is accepted again with another port.
+pub fn authority(data: &[u8]) -> Corpus {
+    if let Some(parsed) = parse_host_port(data) {
+        assert!(parsed.host.bytes().all(|byte| byte.is_ascii_graphic()));
+        if !parsed.host.is_empty() {
+            let again = format!("{}:7", parsed.host);
+            let again = parse_host_port(again.as_bytes()).expect("a host with a port");
+            assert_eq!((again.host, again.port), (parsed.host, Some("7")));
+        }
+    }
+    let _ = parse_origin(data);
+    Corpus::Keep
+}
+
+/// Fuzzes the headers of proxies. An element that follows readable ones is read, whatever they say.
+pub fn forwarded(data: &[u8]) -> Corpus {
+    let _ = (parse_node(data), split_list(data).rev().count());
+    let elements: Vec<_> = parse_forwarded(data).collect();
+    if elements.iter().all(Option::is_some) {
+        let appended = [data, b",for=203.0.113.9"].concat();
+        let last = parse_forwarded(&appended).last().flatten().expect("the appended element");
+        assert_eq!(last.client.as_deref(), Some(&b"203.0.113.9"[..]));
+    }
+    Corpus::Keep
+}
+
+/// Fuzzes the `cookie` header. A pair that is appended is read, whatever is before it.
+pub fn cookies(data: &[u8]) -> Corpus {
+    let appended = [data, b"; session=v1.a"].concat();
+    let last = parse_cookies(&appended).last().expect("the appended pair");
+    assert_eq!((last.name, last.value), (&b"session"[..], &b"v1.a"[..]));
+    for pair in parse_cookies(data) {
+        assert!(!pair.name.is_empty());
+        let _ = decode_value(pair.value);
     }
     Corpus::Keep
 }

@@ -1,5 +1,0 @@
-#![no_main]
-
-use libfuzzer_sys::{Corpus, fuzz_target};
-
-fuzz_target!(|data: &[u8]| -> Corpus { brubeck_fuzz::v2_message(data) });
