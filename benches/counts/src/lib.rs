@@ -1,6 +1,6 @@
 //! Instruction counts of the hot paths of brubeck.
 //!
-//! `cargo run --release -p brubeck-counts -- v2-decode` executes one path. A test runs it under
+//! `cargo run --release -p brubeck-counts -- v3-decode` executes one path. A test runs it under
 //! `valgrind --tool=callgrind` and compares the counts with `baseline.txt`:
 //!
 //! ```sh

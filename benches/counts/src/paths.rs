@@ -18,8 +18,8 @@ pub type HotPath = (&'static str, fn() -> Result);
 
 /// Every path, with its name in the baseline.
 pub const PATHS: &[HotPath] = &[
-    ("v2-decode", wire::v2_decode),
-    ("v2-encode", wire::v2_encode),
+    ("v3-decode", wire::v3_decode),
+    ("v3-encode", wire::v3_encode),
     ("branch-decode", wire::branch_decode),
     ("branch-encode", wire::branch_encode),
     ("mongrel2-decode", wire::mongrel2_decode),

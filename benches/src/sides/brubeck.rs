@@ -4,7 +4,7 @@ use super::{Flavor, RunningServer, Side, Transport};
 use crate::Result;
 use crate::load::{self, Load, LoadResults};
 use crate::work::Note;
-use ::brubeck::{Dialect, ServiceAddress, prelude::*};
+use ::brubeck::{Dialect, Service, ServiceAddress, prelude::*};
 use futures_util::future::BoxFuture;
 
 /// The passphrase of the service.

@@ -2,12 +2,12 @@
 
 use super::{REPETITIONS, measure};
 use crate::Result;
-use brubeck::protocol::{
+use brubeck_runtime::protocol::{
     CallId, CallOptions, Caller, CallerAction, CallerConfig, CallerEvent, Moment, PeerId, Worker,
     WorkerAction, WorkerConfig, WorkerEvent,
 };
-use brubeck::wire::service::Secret;
-use brubeck::wire::v2::{CallRequest, WireReply};
+use brubeck_runtime::wire::service::Secret;
+use brubeck_runtime::wire::v3::{CallRequest, WireReply};
 use bytes::Bytes;
 use std::time::Duration;
 

@@ -3,9 +3,9 @@
 use super::measure;
 use crate::Result;
 use brubeck::Dialect;
-use brubeck::wire::mongrel2::{self, Mongrel2Headers, Protocol};
-use brubeck::wire::service::{self, Secret};
-use brubeck::wire::v2::{self, CallRequest, MacKey, Position, RawMessage, WireMessage, WireReply};
+use brubeck_runtime::wire::mongrel2::{self, Mongrel2Headers, Protocol};
+use brubeck_runtime::wire::service::{self, Secret};
+use brubeck_runtime::wire::v3::{self, CallRequest, MacKey, Position, RawMessage, WireMessage, WireReply};
 use bytes::Bytes;
 
 const BODY: &[u8] = br#"{"id":7,"name":"a name of some length","text":"some text, of a length that is not rare","last":true}"#;
@@ -19,20 +19,20 @@ fn key() -> MacKey {
     MacKey::new(b"of this session, in this direction")
 }
 
-pub(super) fn v2_decode() -> Result {
+pub(super) fn v3_decode() -> Result {
     let request = CallRequest {
         body: Bytes::from_static(BODY),
         traceparent: "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".into(),
         headers: vec![("content-type".into(), "application/json".into())],
         ..CallRequest::new("request", "/service/slow")
     };
-    let request = WireMessage::Request(v2::WireRequest {
+    let request = WireMessage::Request(v3::WireRequest {
         id: 1,
         timeout_ms: 10_000,
         more_waiting: false,
         call: request.into(),
     });
-    let (frames, key) = (v2::seal(&request, POSITION, &key())?, key());
+    let (frames, key) = (v3::seal(&request, POSITION, &key())?, key());
     measure(
         || frames.clone(),
         |frames| RawMessage::read(&frames).map(|raw| raw.open(&key)),
@@ -40,9 +40,9 @@ pub(super) fn v2_decode() -> Result {
     Ok(())
 }
 
-pub(super) fn v2_encode() -> Result {
+pub(super) fn v3_encode() -> Result {
     let (reply, key) = (reply(), key());
-    measure(|| reply.clone(), |reply| v2::seal(&reply, POSITION, &key));
+    measure(|| reply.clone(), |reply| v3::seal(&reply, POSITION, &key));
     Ok(())
 }
 
@@ -52,6 +52,7 @@ fn reply() -> WireMessage {
         message: "OK".into(),
         headers: vec![("content-type".into(), "application/json".into())],
         body: Bytes::from_static(BODY),
+        ..WireReply::default()
     };
     WireMessage::Reply {
         request_id: 1,

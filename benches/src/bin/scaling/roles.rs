@@ -1,6 +1,6 @@
 //! The roles of child processes.
 
-use brubeck::{Running, ServiceAddress, prelude::*};
+use brubeck::{Running, Service, ServiceAddress, prelude::*};
 use brubeck_benches::child::{self, Ready};
 use brubeck_benches::load::{Echo, Load, wait_for_measurement};
 use brubeck_benches::sides::brubeck::{EchoClient, PASSPHRASE, ROUTES};
@@ -49,6 +49,9 @@ pub(crate) enum Role {
         address: String,
         size: usize,
         seconds: f64,
+        /// Sends bytes beside the JSON instead of a JSON string
+        #[arg(long)]
+        bytes: bool,
     },
     /// Connects idle clients
     #[command(hide = true)]
@@ -78,6 +81,18 @@ async fn back(body: Json<Value>) -> Json<Value> {
     body
 }
 
+/// A contract with bytes.
+#[service_client]
+trait Blobs {
+    #[call("/blob")]
+    async fn back_bytes(&self, data: Bytes) -> Result<Bytes, Fault>;
+}
+
+#[service_handler(blobs::back_bytes)]
+async fn back_bytes(Args(sent): Args<blobs::back_bytes>) -> Result<Bytes, Fault> {
+    Ok(sent.data)
+}
+
 static HELD: AtomicUsize = AtomicUsize::new(0);
 
 #[service_handler(path = "^/hold$", method = "request")]
@@ -92,7 +107,7 @@ async fn held() -> Json<usize> {
     Json(HELD.load(Relaxed))
 }
 
-const SERVICE: Routes<()> = routes![..ROUTES, nap, back, hold, held];
+const SERVICE: Routes<()> = routes![..ROUTES, nap, back, back_bytes, hold, held];
 
 impl Role {
     /// Runs the role, and waits until the parent exits or closes standard input.
@@ -130,6 +145,13 @@ impl Role {
                 address,
                 size,
                 seconds,
+                bytes: true,
+            } => send_bytes(&address, size, seconds).await,
+            Role::Send {
+                address,
+                size,
+                seconds,
+                bytes: false,
             } => send(&address, size, seconds).await,
             Role::Hold { address, clients } => keep(&address, clients).await,
             Role::Pend { address, calls } => pend(&address, calls).await,
@@ -184,11 +206,33 @@ async fn send(address: &str, size: usize, seconds: f64) -> Result {
     let once = async || {
         let response = client.request("/back").body(&body).timeout(LONG_TIMEOUT).await?;
         if response.body == body {
-            Result::<(), Error>::Ok(())
+            Result::<()>::Ok(())
         } else {
             Err("the response differs from the request".into())
         }
     };
+    measure_round_trips(once, window).await
+}
+
+async fn send_bytes(address: &str, size: usize, seconds: f64) -> Result {
+    let window = Duration::from_secs_f64(seconds);
+    let service =
+        ServiceAddress::new(address, PASSPHRASE).body_limit(size.saturating_add(1 << 10).max(8 << 20));
+    let blobs = BlobsClient::new(Client::connect(&service)?);
+    let data = Bytes::from(vec![b'x'; size]);
+    let once = async || {
+        let response = blobs.back_bytes(data.clone()).timeout(LONG_TIMEOUT).await?;
+        if response.body == data {
+            Result::<()>::Ok(())
+        } else {
+            Err("the response differs from the request".into())
+        }
+    };
+    measure_round_trips(once, window).await
+}
+
+/// Sends the median of the seconds that a round trip takes to the parent.
+async fn measure_round_trips(once: impl AsyncFn() -> Result, window: Duration) -> Result {
     once().await?;
     wait_for_measurement().await?;
     let (began, mut times) = (Instant::now(), Vec::new());
