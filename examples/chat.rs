@@ -61,8 +61,69 @@ async fn broadcast(room: &Broadcast, name: &str, text: &str) {
 
 const ROUTES: Routes<Broadcast> = routes![index, chat];
 
+fn app() -> App<Broadcast> {
+    App::new(ROUTES, Broadcast::new()).message_limit(4096)
+}
+
 #[tokio::main]
 async fn main() -> brubeck::Result {
-    let app = App::new(ROUTES, Broadcast::new()).body_limit(4096);
-    front::serve(app, ROUTES, |config| config).await
+    front::serve(app(), ROUTES, |config| config).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use brubeck::testing::TestClient;
+    use serde_json::json;
+
+    /// Two members in one process, without sockets. The clock is paused, so no time-out takes time.
+    #[tokio::test(start_paused = true)]
+    async fn members_see_what_the_others_write() {
+        let client = TestClient::new(app());
+        let mut ann = client.websocket("/chat").await;
+        let joined = |members| json!({ "name": "", "text": "A new member joined.", "members": members });
+        ann.assert_json(joined(1)).await;
+        let mut ben = client.websocket("/chat").await;
+        ann.assert_json(joined(2)).await;
+        ben.assert_json(joined(2)).await;
+
+        ann.send_json(&json!({ "name": " Ann ", "text": "Hello!" })).await;
+        for member in [&mut ann, &mut ben] {
+            member
+                .assert_json(json!({ "name": "Ann", "text": "Hello!", "members": 2 }))
+                .await;
+        }
+
+        ben.close(Close::NORMAL).await;
+        ann.assert_json(json!({ "name": "", "text": "A member left.", "members": 1 }))
+            .await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_not_a_chat_message_closes_the_connection() {
+        let client = TestClient::new(app());
+        for message in ["hello", "{}", "[1]"] {
+            let mut member = client.websocket("/chat").await;
+            assert!(member.recv().await.is_some());
+            member.send(message).await;
+            member.assert_closed(1008).await;
+        }
+        let mut member = client.websocket("/chat").await;
+        assert!(member.recv().await.is_some());
+        member.send("x".repeat(5000)).await;
+        member.assert_closed(1009).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn pages_of_other_sites_cannot_join() {
+        let client = TestClient::new(app());
+        let handshake = client.websocket("/chat").origin("https://evil.example");
+        handshake.rejection().await.assert_status(403);
+        client.get("/chat").await.assert_status(426);
+        client
+            .get("/")
+            .await
+            .assert_status(200)
+            .assert_contains("WebSocket");
+    }
 }

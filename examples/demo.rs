@@ -3,7 +3,7 @@
 //! Run it with `cargo run --example demo`, or behind Mongrel2 with `cargo run --example demo -- --mongrel2`
 
 use brubeck::prelude::*;
-use brubeck::{Mongrel2Config, Mongrel2Handler};
+use brubeck::{Mongrel2Config, Mongrel2Handler, Service};
 use clap::Parser;
 use demo_service_client::Slow;
 use std::time::Duration;

@@ -1,5 +1,6 @@
 //! A slow Brubeck service. `demo_service_client` calls it.
 
+use brubeck::Service;
 use brubeck::prelude::*;
 use serde_json::Value;
 use std::time::Duration;

@@ -8,8 +8,8 @@
 use argon2::Argon2;
 use argon2::password_hash::phc::PasswordHash;
 use argon2::password_hash::{PasswordHasher, PasswordVerifier};
-use brubeck::CookieSecret;
 use brubeck::prelude::*;
+use brubeck::{CookieSecret, User};
 use serde::Deserialize;
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -1,5 +1,6 @@
 //! The program of README.md, word for word: a service, and the application that calls it.
 
+use brubeck::Service;
 use brubeck::prelude::*;
 use std::time::Duration;
 
@@ -46,6 +47,7 @@ const WEB: Routes<()> = routes![on_slow, sync, nowait, user];
 
 #[tokio::main]
 async fn main() -> brubeck::Result {
+    tracing_subscriber::fmt::init();
     let service = App::new(SERVICE, ())
         .start(Service::bind("ipc://run/slow", "my_shared_secret"))
         .await?;

@@ -3,7 +3,7 @@
 //! `cargo test --example testing` runs the test. As a program, the example makes the same request in real time.
 
 use brubeck::prelude::*;
-use brubeck::{TestSite, TestSiteHandle};
+use brubeck::{Service, TestSite, TestSiteHandle};
 use std::time::Duration;
 
 const SLOW: &str = "ipc://run/slow";
