@@ -365,8 +365,8 @@ impl<S: Send + Sync + 'static> App<S> {
     /// ```
     ///
     /// Clients without a login that prefer HTML are redirected there if a handler requires a
-    /// [`CurrentUser`](crate::CurrentUser). By default, and for other clients, the response is 401. Starting the application fails unless
-    /// it is a path that begins with `/`, or a URL of HTTP.
+    /// [`CurrentUser`](crate::CurrentUser). By default, for other clients, and for a request for the login page itself, the response is
+    /// 401. Starting the application fails unless it is a path that begins with a single `/`, or a URL of HTTP.
     pub fn login_url(mut self, url: impl Into<String>) -> App<S> {
         self.login_url = Some(url.into());
         self

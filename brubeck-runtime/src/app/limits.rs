@@ -95,7 +95,7 @@ impl Limits {
     /// let album = Limits::new().parts(500).body_limit(200 << 20);
     /// ```
     ///
-    /// The default is 100. Fields and files count, and so does an empty file input.
+    /// The default is 100. Fields and files count, and so do a file input for which no file was chosen and a part that the handler skips.
     pub fn parts(mut self, count: usize) -> Limits {
         self.part_limits.get_or_insert_default().count = Some(count);
         self

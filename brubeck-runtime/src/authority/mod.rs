@@ -207,10 +207,10 @@ impl fmt::Debug for Authority {
 /// Insert it into the extensions of a request to an [`AppService`](crate::AppService) whose connection uses TLS.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Scheme {
-    /// `http`: the request came without TLS. The default.
+    /// `http`: the request came without TLS, as far as is known. The default.
     #[default]
     Http,
-    /// `https`: the request came with TLS, to this server or to a [trusted proxy](crate::App::trusted_proxies).
+    /// `https`: the request came with TLS, to this server, to a [trusted proxy](crate::App::trusted_proxies), or to the port 443.
     Https,
 }
 

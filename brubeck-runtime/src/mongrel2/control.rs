@@ -159,11 +159,9 @@ impl Mongrel2Control {
     /// # }
     /// ```
     ///
-    /// Mongrel2 refuses ids of 65,536 and above.
-    ///
     /// # Errors
     ///
-    /// Returns an [`Error`] if Mongrel2 does not respond, or there is no such connection.
+    /// Returns an [`Error`] if Mongrel2 does not respond or refuses the command: there is no such connection, or the id is 65,536 or above.
     pub async fn kill(&self, id: i64) -> Result {
         self.send_command("kill", vec![("id".into(), Value::Integer(id))])
             .await

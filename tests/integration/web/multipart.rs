@@ -255,6 +255,17 @@ async fn number_and_size_of_parts_can_be_set() {
 }
 
 #[tokio::test]
+async fn size_of_skipped_parts_is_limited() {
+    let client = TestClient::new(app().limit::<first>(Limits::new().part_limit(1 << 20)));
+    for (size, status) in [(1 << 20, 200), ((1 << 20) + 1, 413), (3 << 20, 413)] {
+        let form = TestForm::new()
+            .text("skipped", &"x".repeat(size))
+            .text("last", "");
+        client.post("/first").multipart(form).await.assert_status(status);
+    }
+}
+
+#[tokio::test]
 async fn parts_are_saved_to_new_files() {
     let folder = tempfile::tempdir().unwrap();
     let client = TestClient::new(

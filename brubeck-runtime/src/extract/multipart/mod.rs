@@ -68,7 +68,7 @@ impl PartLimits {
 ///
 /// Rejects with
 /// * 415 unless the `content-type` header has this media type and a boundary,
-/// * 400 if the form is malformed, or a part has a header of more than 16 KiB,
+/// * 400 if the form is malformed, or a part has a header of more than 16 KiB or 32 lines,
 /// * 413 if the form has more than 100 parts (unless the route has [another limit](crate::Limits::parts)), or a part exceeds its limit.
 ///
 /// `Option<Multipart>` is `None` if the request has no body.

@@ -50,8 +50,15 @@ pub struct MultipartStream {
     decoder: Decoder,
     limits: PartLimits,
     parts: usize,
-    /// The part that was returned last has not been read to its end.
-    in_part: bool,
+    /// The part that is being read, or `None` between parts.
+    part: Option<CurrentPart>,
+}
+
+/// The part of a form that is being read or skipped.
+#[derive(Debug)]
+struct CurrentPart {
+    name: String,
+    received: usize,
 }
 
 /// A part of a [`MultipartStream`]: a field or a file.
@@ -81,14 +88,13 @@ pub struct MultipartStream {
 /// # const ROUTES: Routes<()> = routes![photos];
 /// ```
 ///
-/// The rest of a part that is dropped is skipped when the next part is read.
+/// The rest of a part that is dropped is skipped when the next part is read, and counts towards the limits.
 #[derive(Debug)]
 pub struct PartStream<'f> {
     form: &'f mut MultipartStream,
     head: PartHead,
     /// The first bytes, which were read to see whether there are any.
     first: Option<Bytes>,
-    received: usize,
 }
 
 impl MultipartStream {
@@ -112,29 +118,27 @@ impl MultipartStream {
     ///
     /// # Errors
     ///
-    /// Returns an [`UploadError`]: [`TooLarge`](UploadError::TooLarge) if the form has too many parts or the body exceeds its limit,
+    /// Returns an [`UploadError`]: [`TooLarge`](UploadError::TooLarge) if the form has too many parts, or a part or the body exceeds its limit,
     /// [`Broken`](UploadError::Broken) if the form is malformed or incomplete, and [`TimedOut`](UploadError::TimedOut) if the client stops sending.
     pub async fn next_part(&mut self) -> Result<Option<PartStream<'_>>, UploadError> {
         loop {
             match self.next_event().await? {
                 Some(FormEvent::Part(head)) => {
                     self.limits.check_count(&mut self.parts).map_err(too_large)?;
-                    self.in_part = true;
+                    self.part = Some(CurrentPart {
+                        name: head.name.clone(),
+                        received: 0,
+                    });
                     let first = self.part_data().await?;
                     // A file input for which no file was chosen.
                     let is_missing = first.is_none() && head.file_name.as_deref() == Some("");
                     if !is_missing {
                         let form = self;
-                        return Ok(Some(PartStream {
-                            form,
-                            head,
-                            first,
-                            received: 0,
-                        }));
+                        return Ok(Some(PartStream { form, head, first }));
                     }
                 }
-                Some(FormEvent::PartEnd) => self.in_part = false,
-                Some(FormEvent::Data(_)) => {}
+                Some(FormEvent::PartEnd) => self.part = None,
+                Some(FormEvent::Data(skipped)) => self.check_part_limit(skipped.len())?,
                 Some(FormEvent::End) => {
                     // What follows the form is read, so that the connection can be used again.
                     while self.upload.chunk().await?.is_some() {}
@@ -174,16 +178,30 @@ impl MultipartStream {
 
     /// Returns the next bytes of the current part, or `None` at its end.
     async fn part_data(&mut self) -> Result<Option<Bytes>, UploadError> {
-        if !self.in_part {
+        if self.part.is_none() {
             return Ok(None);
         }
         match self.next_event().await? {
-            Some(FormEvent::Data(bytes)) => Ok(Some(bytes)),
+            Some(FormEvent::Data(bytes)) => {
+                self.check_part_limit(bytes.len())?;
+                Ok(Some(bytes))
+            }
             _ => {
-                self.in_part = false;
+                self.part = None;
                 Ok(None)
             }
         }
+    }
+
+    /// Counts received bytes of the current part. A part that the handler skips is limited, too.
+    fn check_part_limit(&mut self, received: usize) -> Result<(), UploadError> {
+        let Some(part) = &mut self.part else {
+            return Ok(());
+        };
+        part.received += received;
+        self.limits
+            .check_size(&part.name, part.received)
+            .map_err(too_large)
     }
 }
 
@@ -223,21 +241,13 @@ impl PartStream<'_> {
     ///
     /// # Errors
     ///
-    /// Returns the [`UploadError`] of [`MultipartStream::next_part`], and [`TooLarge`](UploadError::TooLarge) if the part exceeds its
+    /// Returns the [`UploadError`] of [`MultipartStream::next_part`]: [`TooLarge`](UploadError::TooLarge) also if the part exceeds its
     /// [limit](crate::Limits::part_limit).
     pub async fn chunk(&mut self) -> Result<Option<Bytes>, UploadError> {
-        let bytes = match self.first.take() {
-            Some(first) => Some(first),
-            None => self.form.part_data().await?,
-        };
-        if let Some(bytes) = &bytes {
-            self.received += bytes.len();
-            self.form
-                .limits
-                .check_size(&self.head.name, self.received)
-                .map_err(too_large)?;
+        match self.first.take() {
+            Some(first) => Ok(Some(first)),
+            None => self.form.part_data().await,
         }
-        Ok(bytes)
     }
 
     /// Reads the rest of the part into memory.
@@ -348,7 +358,7 @@ impl<S: Send + Sync + 'static> FromMessage<S> for MultipartStream {
             decoder,
             limits: PartLimits::of(cx.message()),
             parts: 0,
-            in_part: false,
+            part: None,
         })
     }
 }

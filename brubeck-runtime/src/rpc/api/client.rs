@@ -588,10 +588,11 @@ fn record(link: &dyn Link, started: std::time::Instant, response: PendingRespons
 /// # Errors
 ///
 /// Awaiting a `Nowait` returns the [`CallError`] with which the call ended before a worker accepted it:
-/// [`Refused`](CallError::Refused) if it was not sent, because no response handler is listed for its path, the client belongs to no
-/// application, or there is no tokio runtime; [`NoWorkers`](CallError::NoWorkers), [`Busy`](CallError::Busy) or
-/// [`Deadline`](CallError::Deadline) if no worker could take it; and [`ShuttingDown`](CallError::ShuttingDown) if the runtime ended. An
-/// error after that is only logged.
+/// [`Refused`](CallError::Refused) if it was not sent, because it is invalid, no response handler is listed for its path, the client
+/// belongs to no application, or there is no tokio runtime, and if the service refused it; [`TooLarge`](CallError::TooLarge) if it exceeds
+/// a limit; [`NoWorkers`](CallError::NoWorkers), [`Busy`](CallError::Busy) or [`Deadline`](CallError::Deadline) if no worker could take
+/// it; [`Lost`](CallError::Lost) if the connection was lost before a worker acknowledged it; and
+/// [`ShuttingDown`](CallError::ShuttingDown) if the runtime ended. An error after that is only logged.
 #[derive(Debug)]
 pub struct Nowait {
     accepted: oneshot::Receiver<Result<(), CallError>>,

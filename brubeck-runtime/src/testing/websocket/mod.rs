@@ -275,7 +275,7 @@ impl TestWebSocket {
     ///
     /// # Panics
     ///
-    /// Panics if it is not, or if the connection is closed.
+    /// Panics if it is not, if the connection is closed, or if no message arrives within 10 seconds.
     #[track_caller]
     pub fn assert_text(&mut self, text: &str) -> impl Future<Output = ()> + Send {
         self.assert_message(SocketMessage::from(text), Location::caller())
@@ -294,7 +294,7 @@ impl TestWebSocket {
     ///
     /// # Panics
     ///
-    /// Panics if it is not, or if the connection is closed.
+    /// Panics if it is not, if the connection is closed, or if no message arrives within 10 seconds.
     #[track_caller]
     pub fn assert_bytes(&mut self, bytes: impl AsRef<[u8]>) -> impl Future<Output = ()> + Send {
         self.assert_message(SocketMessage::from(bytes.as_ref().to_vec()), Location::caller())
@@ -322,7 +322,7 @@ impl TestWebSocket {
     ///
     /// # Panics
     ///
-    /// Panics if it is not, or if the connection is closed.
+    /// Panics if it is not, if the connection is closed, or if no message arrives within 10 seconds.
     #[track_caller]
     pub fn assert_json(&mut self, value: impl Serialize) -> impl Future<Output = ()> + Send {
         let caller = Location::caller();
