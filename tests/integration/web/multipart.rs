@@ -256,7 +256,7 @@ async fn number_and_size_of_parts_can_be_set() {
 
 #[tokio::test]
 async fn size_of_skipped_parts_is_limited() {
-    let client = TestClient::new(app().limit::<first>(Limits::new().part_limit(1 << 20)));
+    let client = TestClient::new(app().limit::<first>(Limits::new().body_limit(8 << 20).part_limit(1 << 20)));
     for (size, status) in [(1 << 20, 200), ((1 << 20) + 1, 413), (3 << 20, 413)] {
         let form = TestForm::new()
             .text("skipped", &"x".repeat(size))
