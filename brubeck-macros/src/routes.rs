@@ -273,7 +273,7 @@ fn checks(items: &[ListItem], names: &[Ident]) -> TokenStream {
     });
     let counts = items.iter().map(count);
     let reports = items.iter().enumerate().map(|(i, item)| {
-        let report = quote_spanned!(item.span()=> emit_error(&SPECS, &SHADOW_CHECKS, &COUNTS, #i));
+        let report = quote_spanned!(item.span()=> emit_error(&SPECS, &SHADOW_CHECKS, FIRST_ERRORS[#i]));
         quote!(const _: () = #report;)
     });
     let len = items.len();
@@ -283,12 +283,13 @@ fn checks(items: &[ListItem], names: &[Ident]) -> TokenStream {
             #[cfg(not(rust_analyzer))]
             const _: () = {
                 #[allow(unused_imports)]
-                use priv::{Routed, Spec, emit_error, join_specs, spec_references, specs, shadow_checks};
+                use priv::{Routed, Spec, emit_error, first_errors, join_specs, spec_references, specs, shadow_checks};
                 // A static is evaluated once; a constant would be evaluated again for each check.
                 static COUNTS: [usize; #len] = [#(#counts),*];
                 static SPECS: [&Spec; __LEN] = join_specs(&[#(#specs),*]);
                 #[allow(long_running_const_eval)]
                 static SHADOW_CHECKS: [u32; __LEN] = shadow_checks(&SPECS, &COUNTS);
+                static FIRST_ERRORS: [usize; #len] = first_errors(&SHADOW_CHECKS, &COUNTS);
                 #(#reports)*
             };
         };

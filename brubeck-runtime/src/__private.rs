@@ -7,6 +7,7 @@ pub use crate::extract::operation::{
     push_segments, read_operation, reject,
 };
 pub use crate::extract::{BodyUse, Context, Fill, FromCapture, FromMessage, Json, Provides, client_for};
+pub use crate::handler::arguments::{capture, extracted, optional_capture, read_arguments, run_handler};
 pub use crate::handler::blocking::{ConcurrencyLimit, blocking};
 #[cfg(feature = "schema")]
 pub use crate::handler::schema::{
@@ -18,10 +19,10 @@ pub use crate::missing::NeedsTemplates;
 pub use crate::response::call::operation_response;
 pub use crate::response::{Answers, IntoReply, Rejection, Response};
 pub use crate::routing::{
-    BoxFuture, Checked, Entry, HandlerFn, Listed, NowaitCalls, RouteHandler, RouteMatcher, Routes,
-    TablePrefix, UrlRoute, automata, automata_len, check_answered, check_body, check_served, emit_error,
-    entry, join, join_specs, own_url_spec, prefixed_entries, prefixed_specs, shadow_checks, spec_references,
-    specs, table, template_url, texts, texts_len, url_spec,
+    BoxFuture, Checked, Entry, HandlerFn, Listed, ListedRoute, NowaitCalls, RouteHandler, RouteMatcher,
+    Routes, TablePrefix, UrlRoute, automata, automata_len, check_answered, check_body, check_served,
+    emit_error, entry, first_errors, join, join_specs, own_url_spec, prefixed_entries, prefixed_specs,
+    shadow_checks, spec_references, specs, table, template_url, texts, texts_len, url_spec,
 };
 pub use crate::rpc::api::{
     BodyCodec, Client, Handles, Operation, ResponseOf, ServiceRequest, TypedCall, body_codec,
@@ -33,7 +34,6 @@ use crate::websocket::SocketOutcome;
 #[cfg(feature = "templates")]
 pub use minijinja::Value;
 
-use crate::status::Status;
 #[cfg(feature = "templates")]
 use serde::Serialize;
 
@@ -78,30 +78,6 @@ impl<T: Clone> Provides<T> for AnyApp {
     fn provide(&self) -> T {
         unreachable!("`AnyApp` is used for type checks only")
     }
-}
-
-/// Reads a capture that takes part in every match. Returns a 404 response if its text is not a `T`.
-pub fn capture<S, T: FromCapture>(cx: &Context<S>, index: usize) -> Result<T, Response> {
-    cx.capture(index)
-        .as_deref()
-        .and_then(T::from_capture)
-        .ok_or_else(not_found)
-}
-
-/// Reads a capture of an optional group. Returns `None` if the group did not match, or matched an empty text that is not a `T`. Returns a
-/// 404 response if another text is not a `T`.
-pub fn optional_capture<S, T: FromCapture>(cx: &Context<S>, index: usize) -> Result<Option<T>, Response> {
-    let Some(text) = cx.capture(index) else {
-        return Ok(None);
-    };
-    match T::from_capture(&text) {
-        None if !text.is_empty() => Err(not_found()),
-        value => Ok(value),
-    }
-}
-
-fn not_found() -> Response {
-    reject(Status::NOT_FOUND)
 }
 
 /// Converts the output of a handler whose return type has no name, such as `impl IntoReply`.

@@ -2,7 +2,7 @@
 
 use crate::error::Result;
 use crate::response::{Problem, Response};
-use crate::routing::Routes;
+use crate::routing::ListedRoute;
 
 #[derive(Default)]
 pub(crate) struct TemplateConfig;
@@ -10,7 +10,7 @@ pub(crate) struct TemplateConfig;
 pub(crate) struct Templates;
 
 impl Templates {
-    pub(crate) fn new<S>(_: TemplateConfig, _: bool, _: Routes<S>) -> Result<Templates> {
+    pub(crate) fn new(_: TemplateConfig, _: bool, _: &[&'static ListedRoute]) -> Result<Templates> {
         Ok(Templates)
     }
 

@@ -102,81 +102,77 @@ impl Spec {
 
     #[doc(hidden)]
     pub const fn with_automaton(
-        self,
+        mut self,
         automaton: &'static [u8],
         prefix: &[u8],
         example: &'static str,
     ) -> Spec {
-        Spec {
-            automaton,
-            prefix: Prefix::new(prefix),
-            example,
-            ..self
-        }
+        self.automaton = automaton;
+        self.prefix = Prefix::new(prefix);
+        self.example = example;
+        self
     }
 
     /// Sets the regex that finds the captures, or matches the path if there is no automaton.
     #[doc(hidden)]
-    pub const fn with_regex(self, regex: &'static str) -> Spec {
-        Spec { regex, ..self }
+    pub const fn with_regex(mut self, regex: &'static str) -> Spec {
+        self.regex = regex;
+        self
     }
 
     #[doc(hidden)]
-    pub const fn with_url(self, url: &'static str) -> Spec {
-        Spec { url, ..self }
+    pub const fn with_url(mut self, url: &'static str) -> Spec {
+        self.url = url;
+        self
     }
 
     #[doc(hidden)]
-    pub const fn with_captures(self, captures: &'static [&'static str]) -> Spec {
-        Spec { captures, ..self }
+    pub const fn with_captures(mut self, captures: &'static [&'static str]) -> Spec {
+        self.captures = captures;
+        self
     }
 
     #[doc(hidden)]
-    pub const fn blocking(self) -> Spec {
-        Spec {
-            blocking: true,
-            ..self
-        }
+    pub const fn blocking(mut self) -> Spec {
+        self.blocking = true;
+        self
     }
 
     #[doc(hidden)]
-    pub const fn concurrency(self, concurrency: u32) -> Spec {
-        Spec {
-            concurrency: Some(concurrency),
-            ..self
-        }
+    pub const fn concurrency(mut self, concurrency: u32) -> Spec {
+        self.concurrency = Some(concurrency);
+        self
     }
 
     /// Sets the function that generates the JSON schemas of the handler.
     #[doc(hidden)]
-    pub const fn schema(self, schema: Option<fn() -> Map<String, Value>>) -> Spec {
-        Spec { schema, ..self }
+    pub const fn schema(mut self, schema: Option<fn() -> Map<String, Value>>) -> Spec {
+        self.schema = schema;
+        self
     }
 
     /// Makes this the spec of an operation, with the digest of its declaration.
     #[doc(hidden)]
-    pub const fn of_operation(self, contract: u64) -> Spec {
-        Spec {
-            operation: self.name,
-            contract,
-            ..self
-        }
+    pub const fn of_operation(mut self, contract: u64) -> Spec {
+        self.operation = self.name;
+        self.contract = contract;
+        self
     }
 
     #[doc(hidden)]
-    pub const fn at(self, file: &'static str, line: u32) -> Spec {
-        Spec { file, line, ..self }
+    pub const fn at(mut self, file: &'static str, line: u32) -> Spec {
+        self.file = file;
+        self.line = line;
+        self
     }
 
     /// Returns the spec of a handler of this operation: a service handler or a response handler.
     #[doc(hidden)]
-    pub const fn handled_by(self, name: &'static str, method: Method, kind: Kind) -> Spec {
-        Spec {
-            name,
-            method,
-            kind,
-            ..self
-        }
+    pub const fn handled_by(mut self, name: &'static str, method: Method, kind: Kind) -> Spec {
+        self.name = name;
+        self.method = method;
+        self.kind = kind;
+        self
     }
 
     pub(super) const fn is_broken(&self) -> bool {
@@ -296,23 +292,25 @@ pub struct Prefix {
 impl Prefix {
     /// Packs the first 32 bytes of `prefix`; the rest is ignored.
     pub const fn new(prefix: &[u8]) -> Prefix {
-        let mut packed = Prefix {
-            bytes: [0; 2],
-            mask: [0; 2],
-        };
-        let mut i = 0;
-        while i < prefix.len() && i < 32 {
-            let shift = 8 * (15 - i % 16);
-            packed.bytes[i / 16] |= (prefix[i] as u128) << shift;
-            packed.mask[i / 16] |= 0xff << shift;
-            i += 1;
+        let len = if prefix.len() < 32 { prefix.len() } else { 32 };
+        let mut packed = [0; 32];
+        packed.split_at_mut(len).0.copy_from_slice(prefix.split_at(len).0);
+        let [first, second] = halves(packed);
+        let second_len = len.saturating_sub(16);
+        Prefix {
+            bytes: [u128::from_be_bytes(first), u128::from_be_bytes(second)],
+            mask: [mask(len - second_len), mask(second_len)],
         }
-        packed
     }
 
-    /// Returns the bytes and the mask of the first half, for a fast comparison.
-    pub(crate) const fn head(self) -> [u128; 2] {
-        [self.bytes[0], self.mask[0]]
+    /// Returns the first 16 bytes.
+    pub(crate) const fn head(self) -> u128 {
+        self.bytes[0]
+    }
+
+    /// Returns the number of bytes of the prefix in [`head`](Self::head).
+    pub(crate) const fn head_len(self) -> usize {
+        self.mask[0].count_ones() as usize / 8
     }
 
     /// Returns `true` if `early` is a prefix of `self`.
@@ -322,6 +320,22 @@ impl Prefix {
             && self.mask[0] & early.mask[0] == early.mask[0]
             && self.mask[1] & early.mask[1] == early.mask[1]
     }
+}
+
+/// Returns `0xff` for each of the first bytes of 16.
+pub(crate) const fn mask(len: usize) -> u128 {
+    match u128::MAX.checked_shr(8 * len as u32) {
+        Some(rest) => !rest,
+        None => u128::MAX,
+    }
+}
+
+const fn halves(bytes: [u8; 32]) -> [[u8; 16]; 2] {
+    let (mut first, mut second) = ([0; 16], [0; 16]);
+    let (first_half, second_half) = bytes.split_at(16);
+    first.copy_from_slice(first_half);
+    second.copy_from_slice(second_half);
+    [first, second]
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Route tables of any size. A table of ten thousand handlers would take minutes to compile, so the entries and their
 //! automata are built at run time, packed as by the attribute macros.
 
-use brubeck::__private::{BoxFuture, Context, Entry, NowaitCalls, Spec, table};
+use brubeck::__private::{BoxFuture, Context, Entry, ListedRoute, Spec, table};
 use brubeck::{Kind, Method, Routes, Status};
 
 fn nothing(_: Context<()>) -> BoxFuture {
@@ -15,10 +15,8 @@ fn nothing(_: Context<()>) -> BoxFuture {
 pub fn routes(count: usize, shared: bool) -> Routes<()> {
     let entries: Vec<Entry<()>> = (0..count)
         .map(|number| Entry {
-            spec: Box::leak(Box::new(spec(number, shared))),
+            route: ListedRoute::new(Box::leak(Box::new(spec(number, shared)))),
             handle: nothing,
-            streams: false,
-            nowait_calls: NowaitCalls::NONE,
         })
         .collect();
     table(entries.leak())

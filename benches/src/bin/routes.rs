@@ -30,7 +30,7 @@ struct Plan {
 struct Row {
     size: usize,
     shared: bool,
-    matching: RouteMatcher<()>,
+    matching: RouteMatcher,
     paths: Vec<String>,
     nanoseconds: Vec<f64>,
 }

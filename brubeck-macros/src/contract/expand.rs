@@ -384,7 +384,7 @@ fn entry(contract: &Ident, operation: &Operation<'_>) -> TokenStream {
     let call = quote!(<__S as #contract>::#name);
     quote! {
         priv::Entry {
-            spec: const { &<#name as priv::Operation>::SPEC },
+            route: priv::ListedRoute::new(const { &<#name as priv::Operation>::SPEC }),
             handle: |__cx| ::std::boxed::Box::pin(async move {
                 let __args: #name = match priv::read_operation(&__cx) {
                     ::core::result::Result::Ok(__args) => __args,
@@ -395,8 +395,6 @@ fn entry(contract: &Ident, operation: &Operation<'_>) -> TokenStream {
                 let __released = __cx.release_message();
                 priv::operation_response::<#name>(#call(__released.state(), #(__args.#fields),*).await)
             }),
-            streams: false,
-            nowait_calls: priv::NowaitCalls::NONE,
         }
     }
 }

@@ -14,7 +14,7 @@ use crate::pattern::Pattern;
 use crate::schema::schema;
 use crate::types;
 use proc_macro2::{Span, TokenStream};
-use quote::{format_ident, quote, quote_spanned};
+use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::Ident;
 use syn::ext::IdentExt;
 
@@ -244,36 +244,32 @@ fn handle(route: &Route, function: &ItemFn, socket: Option<&SocketOptions>) -> T
     let locals: Vec<Ident> = (0..route.arguments.len())
         .map(|i| format_ident!("__argument{i}"))
         .collect();
-    let extractions = route
-        .arguments
-        .iter()
-        .zip(&locals)
-        .map(|(argument, local)| extraction(argument, local));
-    // The context is not moved to a local, which would take space in the future a second time.
+    let sources: Vec<TokenStream> = route.arguments.iter().map(source).collect();
+    let (sources, pattern) = (nested(&sources), nested(&locals));
     let body = match socket {
         None => {
-            let run = run(route, function, &locals);
-            // The message is dropped before the handler runs.
-            quote! {
-                #(#extractions)*
-                let __released = __cx.release_message();
-                #run
-            }
+            // If the future is not `Send`, rustc reports it at the name of the handler.
+            let (call, reply) = run_arguments(route, function, &locals);
+            let cx = quote!(__cx);
+            quote_spanned!(name.span()=> priv::run_handler(#cx, #sources, |#pattern| #call, #reply))
         }
         Some(socket) => {
             let check = socket.check();
             let run = socket.run(function, &quote!(#name(#(#locals),*)));
-            quote! {
+            let body = quote! {
                 #check
-                #(#extractions)*
+                let #pattern = match priv::read_arguments(&mut __cx, #sources).await {
+                    ::core::result::Result::Ok(values) => values,
+                    ::core::result::Result::Err(response) => return response,
+                };
                 #run
-            }
+            };
+            quote_spanned!(name.span()=> ::std::boxed::Box::pin(async move { #body }))
         }
     };
+    let binding = socket.map(|_| quote!(mut));
     let streams = streams(route);
     let nowait_calls = nowait_calls(route, function);
-    // If the future is not `Send`, rustc reports it at the name of the handler.
-    let boxed = quote_spanned!(name.span()=> ::std::boxed::Box::pin(async move { #body }));
     quote! {
         impl<__S: priv::AppState> priv::RouteHandler<__S> for #name
         where
@@ -282,12 +278,24 @@ fn handle(route: &Route, function: &ItemFn, socket: Option<&SocketOptions>) -> T
             #streams
             #nowait_calls
 
-            #[allow(deprecated, unused_mut)]
-            fn handle(mut __cx: priv::Context<__S>) -> priv::BoxFuture {
-                #boxed
+            #[allow(deprecated)]
+            fn handle(#binding __cx: priv::Context<__S>) -> priv::BoxFuture {
+                #body
             }
         }
     }
+}
+
+/// The size of the largest tuple of arguments that the runtime can read.
+const MAX_TUPLE: usize = 8;
+
+/// Returns a tuple of these parts. A larger number becomes a tuple of tuples.
+fn nested<T: ToTokens>(parts: &[T]) -> TokenStream {
+    if parts.len() <= MAX_TUPLE {
+        return quote!((#(#parts,)*));
+    }
+    let tuples: Vec<TokenStream> = parts.chunks(MAX_TUPLE).map(nested).collect();
+    nested(&tuples)
 }
 
 /// Returns the constant that is `true` if an argument reads the body while it arrives.
@@ -314,47 +322,31 @@ fn nowait_calls(route: &Route, function: &ItemFn) -> TokenStream {
     NowaitCallScan::of(function.body().clone()).constant(&operations)
 }
 
-fn extraction(argument: &Argument, local: &Ident) -> TokenStream {
+/// Returns the source of an argument, for the runtime.
+fn source(argument: &Argument) -> TokenStream {
     let name = argument.name.as_deref().unwrap_or("");
     let ty = &argument.ty;
     let span = argument.span();
     match &argument.source {
         Source::Capture { index } => {
-            let read = quote_spanned!(span=> priv::capture::<__S, #ty>);
-            quote! {
-                let #local = match #read(&__cx, #index) {
-                    ::core::result::Result::Ok(value) => value,
-                    ::core::result::Result::Err(response) => return response,
-                };
-            }
+            let source = quote_spanned!(span=> priv::capture::<#ty>);
+            quote!(#source(#index))
         }
         Source::OptionalCapture { index, inner } => {
-            let read = quote_spanned!(span=> priv::optional_capture::<__S, #inner>);
-            quote! {
-                let #local = match #read(&__cx, #index) {
-                    ::core::result::Result::Ok(value) => value,
-                    ::core::result::Result::Err(response) => return response,
-                };
-            }
+            let source = quote_spanned!(span=> priv::optional_capture::<#inner>);
+            quote!(#source(#index))
         }
         Source::Message => {
-            let read = quote_spanned!(span=> <#ty as priv::FromMessage<__S>>::from_message);
-            quote! {
-                __cx.bind(#name);
-                let #local = match #read(&__cx).await {
-                    ::core::result::Result::Ok(value) => value,
-                    ::core::result::Result::Err(rejection) => {
-                        return priv::reject(rejection);
-                    }
-                };
-            }
+            let source = quote_spanned!(span=> priv::extracted::<#ty>);
+            quote!(#source(#name))
         }
     }
 }
 
-/// Calls the handler, and converts its return value to a response.
-fn run(route: &Route, function: &ItemFn, locals: &[Ident]) -> TokenStream {
+/// Returns the future that runs the handler, and the function that converts its output to a response.
+fn run_arguments(route: &Route, function: &ItemFn, locals: &[Ident]) -> (TokenStream, TokenStream) {
     let (name, reply) = (function.name(), reply(route, function));
+    let call = quote_spanned!(name.span()=> #name(#(#locals),*));
     let acquire = route.concurrency.as_ref().map(|concurrency| {
         quote! {
             static __LIMIT: priv::ConcurrencyLimit = priv::ConcurrencyLimit::new(#concurrency);
@@ -362,19 +354,27 @@ fn run(route: &Route, function: &ItemFn, locals: &[Ident]) -> TokenStream {
         }
     });
     if !route.blocking {
-        return quote!(#acquire #reply(#name(#(#locals),*).await));
+        let call = match acquire {
+            None => call,
+            Some(acquire) => quote!(async move { #acquire #call.await }),
+        };
+        // A closure, or rustc would report a type that is no reply here and at the call of `run_handler`.
+        return (call, quote!(|__output| #reply(__output)));
     }
     // The closure owns the permit, so it is released when the handler returns and not already when the caller cancels: the thread is in
     // use until then.
     let held = acquire.as_ref().map(|_| quote!(let __permit = __permit;));
-    quote! {
-        #acquire
-        let __run = move || {
-            #held
-            #reply(#name(#(#locals),*))
-        };
-        priv::blocking(__run).await
-    }
+    let run = quote! {
+        async move {
+            #acquire
+            let __run = move || {
+                #held
+                #reply(#call)
+            };
+            priv::blocking(__run).await
+        }
+    };
+    (run, quote!(::core::convert::identity))
 }
 
 /// Returns the function that converts the return value of the handler to a response.

@@ -2,7 +2,7 @@
 
 use super::Pattern;
 use crate::automaton::reference;
-use brubeck_runtime::__private::{Entry, Kind, Method, NowaitCalls, RouteMatcher, Spec, table};
+use brubeck_runtime::__private::{Entry, Kind, ListedRoute, Method, RouteMatcher, Spec, table};
 use brubeck_runtime::Routes;
 use proc_macro2::Span;
 use proptest::prelude::*;
@@ -96,15 +96,13 @@ pub(super) fn routes(pattern: &Pattern) -> Routes<()> {
         .with_captures(Vec::leak(names.collect()))
         .with_regex(String::leak(pattern.regex.clone()));
     let entry = Entry {
-        spec: Box::leak(Box::new(spec)),
+        route: ListedRoute::new(Box::leak(Box::new(spec))),
         handle: |_| Box::pin(std::future::pending()),
-        streams: false,
-        nowait_calls: NowaitCalls::NONE,
     };
     table(Vec::leak(vec![entry]))
 }
 
-fn matcher(pattern: &Pattern) -> RouteMatcher<()> {
+fn matcher(pattern: &Pattern) -> RouteMatcher {
     RouteMatcher::new(routes(pattern)).expect("the routes should be small")
 }
 

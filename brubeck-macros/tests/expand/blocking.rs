@@ -48,35 +48,30 @@ for primes
 where
     Arg<u64>: ::brubeck::__private::FromMessage<__S>,
 {
-    #[allow(deprecated, unused_mut)]
+    #[allow(deprecated)]
     fn handle(
-        mut __cx: ::brubeck::__private::Context<__S>,
+        __cx: ::brubeck::__private::Context<__S>,
     ) -> ::brubeck::__private::BoxFuture {
-        ::std::boxed::Box::pin(async move {
-            __cx.bind("below");
-            let __argument0 = match <Arg<
-                u64,
-            > as ::brubeck::__private::FromMessage<__S>>::from_message(&__cx)
-                .await
-            {
-                ::core::result::Result::Ok(value) => value,
-                ::core::result::Result::Err(rejection) => {
-                    return ::brubeck::__private::reject(rejection);
-                }
-            };
-            let __released = __cx.release_message();
-            static __LIMIT: ::brubeck::__private::ConcurrencyLimit = ::brubeck::__private::ConcurrencyLimit::new(
-                2,
-            );
-            let __permit = __LIMIT.acquire().await;
-            let __run = move || {
-                let __permit = __permit;
-                <Json<
-                    Vec<u64>,
-                > as ::brubeck::__private::IntoReply>::into_reply(primes(__argument0))
-            };
-            ::brubeck::__private::blocking(__run).await
-        })
+        ::brubeck::__private::run_handler(
+            __cx,
+            (::brubeck::__private::extracted::<Arg<u64>>("below"),),
+            |(__argument0,)| async move {
+                static __LIMIT: ::brubeck::__private::ConcurrencyLimit = ::brubeck::__private::ConcurrencyLimit::new(
+                    2,
+                );
+                let __permit = __LIMIT.acquire().await;
+                let __run = move || {
+                    let __permit = __permit;
+                    <Json<
+                        Vec<u64>,
+                    > as ::brubeck::__private::IntoReply>::into_reply(
+                        primes(__argument0),
+                    )
+                };
+                ::brubeck::__private::blocking(__run).await
+            },
+            ::core::convert::identity,
+        )
     }
 }
 const _: () = {

@@ -106,7 +106,9 @@ pub mod slow_echo {
         ::brubeck::__private::table(const {
             &[
                 ::brubeck::__private::Entry {
-                    spec: const { &<echo as ::brubeck::__private::Operation>::SPEC },
+                    route: ::brubeck::__private::ListedRoute::new(const {
+                        &<echo as ::brubeck::__private::Operation>::SPEC
+                    }),
                     handle: |__cx| ::std::boxed::Box::pin(async move {
                         let __args: echo = match ::brubeck::__private::read_operation(
                             &__cx,
@@ -127,8 +129,6 @@ pub mod slow_echo {
                                 .await,
                         )
                     }),
-                    streams: false,
-                    nowait_calls: ::brubeck::__private::NowaitCalls::NONE,
                 },
             ]
         })

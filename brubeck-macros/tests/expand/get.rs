@@ -45,42 +45,25 @@ where
 {
     const STREAMS: bool = <State<Db> as ::brubeck::__private::FromMessage<__S>>::BODY
         .is_stream();
-    #[allow(deprecated, unused_mut)]
+    #[allow(deprecated)]
     fn handle(
-        mut __cx: ::brubeck::__private::Context<__S>,
+        __cx: ::brubeck::__private::Context<__S>,
     ) -> ::brubeck::__private::BoxFuture {
-        ::std::boxed::Box::pin(async move {
-            let __argument0 = match ::brubeck::__private::capture::<
-                __S,
-                u64,
-            >(&__cx, 0usize) {
-                ::core::result::Result::Ok(value) => value,
-                ::core::result::Result::Err(response) => return response,
-            };
-            let __argument1 = match ::brubeck::__private::optional_capture::<
-                __S,
-                char,
-            >(&__cx, 1usize) {
-                ::core::result::Result::Ok(value) => value,
-                ::core::result::Result::Err(response) => return response,
-            };
-            __cx.bind("db");
-            let __argument2 = match <State<
-                Db,
-            > as ::brubeck::__private::FromMessage<__S>>::from_message(&__cx)
-                .await
-            {
-                ::core::result::Result::Ok(value) => value,
-                ::core::result::Result::Err(rejection) => {
-                    return ::brubeck::__private::reject(rejection);
-                }
-            };
-            let __released = __cx.release_message();
-            <Json<
+        ::brubeck::__private::run_handler(
+            __cx,
+            (
+                ::brubeck::__private::capture::<u64>(0usize),
+                ::brubeck::__private::optional_capture::<char>(1usize),
+                ::brubeck::__private::extracted::<State<Db>>("db"),
+            ),
+            |(__argument0, __argument1, __argument2)| user(
+                __argument0,
+                __argument1,
+                __argument2,
+            ),
+            |__output| <Json<
                 User,
-            > as ::brubeck::__private::IntoReply>::into_reply(
-                user(__argument0, __argument1, __argument2).await,
-            )
-        })
+            > as ::brubeck::__private::IntoReply>::into_reply(__output),
+        )
     }
 }

@@ -38,25 +38,16 @@ for on_slow
 where
     ServiceResponse<Echoed>: ::brubeck::__private::FromMessage<__S>,
 {
-    #[allow(deprecated, unused_mut)]
+    #[allow(deprecated)]
     fn handle(
-        mut __cx: ::brubeck::__private::Context<__S>,
+        __cx: ::brubeck::__private::Context<__S>,
     ) -> ::brubeck::__private::BoxFuture {
-        ::std::boxed::Box::pin(async move {
-            __cx.bind("reply");
-            let __argument0 = match <ServiceResponse<
-                Echoed,
-            > as ::brubeck::__private::FromMessage<__S>>::from_message(&__cx)
-                .await
-            {
-                ::core::result::Result::Ok(value) => value,
-                ::core::result::Result::Err(rejection) => {
-                    return ::brubeck::__private::reject(rejection);
-                }
-            };
-            let __released = __cx.release_message();
-            ::brubeck::__private::handler_value(on_slow(__argument0).await)
-        })
+        ::brubeck::__private::run_handler(
+            __cx,
+            (::brubeck::__private::extracted::<ServiceResponse<Echoed>>("reply"),),
+            |(__argument0,)| on_slow(__argument0),
+            |__output| ::brubeck::__private::handler_value(__output),
+        )
     }
 }
 impl ::brubeck::__private::Handles<slow_echo::echo> for on_slow {

@@ -13,8 +13,8 @@ const ROUTES: Routes<App> = {
         const _: () = {
             #[allow(unused_imports)]
             use ::brubeck::__private::{
-                Routed, Spec, emit_error, join_specs, spec_references, specs,
-                shadow_checks,
+                Routed, Spec, emit_error, first_errors, join_specs, spec_references,
+                specs, shadow_checks,
             };
             static COUNTS: [usize; 2usize] = [1, admin::ROUTES.len()];
             static SPECS: [&Spec; __LEN] = join_specs(
@@ -25,8 +25,9 @@ const ROUTES: Routes<App> = {
             );
             #[allow(long_running_const_eval)]
             static SHADOW_CHECKS: [u32; __LEN] = shadow_checks(&SPECS, &COUNTS);
-            const _: () = emit_error(&SPECS, &SHADOW_CHECKS, &COUNTS, 0usize);
-            const _: () = emit_error(&SPECS, &SHADOW_CHECKS, &COUNTS, 1usize);
+            static FIRST_ERRORS: [usize; 2usize] = first_errors(&SHADOW_CHECKS, &COUNTS);
+            const _: () = emit_error(&SPECS, &SHADOW_CHECKS, FIRST_ERRORS[0usize]);
+            const _: () = emit_error(&SPECS, &SHADOW_CHECKS, FIRST_ERRORS[1usize]);
         };
     };
     let routes = ::brubeck::__private::table(const {

@@ -44,27 +44,18 @@ for slow
 where
     Json<Echo>: ::brubeck::__private::FromMessage<__S>,
 {
-    #[allow(deprecated, unused_mut)]
+    #[allow(deprecated)]
     fn handle(
-        mut __cx: ::brubeck::__private::Context<__S>,
+        __cx: ::brubeck::__private::Context<__S>,
     ) -> ::brubeck::__private::BoxFuture {
-        ::std::boxed::Box::pin(async move {
-            __cx.bind("body");
-            let __argument0 = match <Json<
-                Echo,
-            > as ::brubeck::__private::FromMessage<__S>>::from_message(&__cx)
-                .await
-            {
-                ::core::result::Result::Ok(value) => value,
-                ::core::result::Result::Err(rejection) => {
-                    return ::brubeck::__private::reject(rejection);
-                }
-            };
-            let __released = __cx.release_message();
-            <Reply<
+        ::brubeck::__private::run_handler(
+            __cx,
+            (::brubeck::__private::extracted::<Json<Echo>>("body"),),
+            |(__argument0,)| slow(__argument0),
+            |__output| <Reply<
                 Echoed,
-            > as ::brubeck::__private::IntoReply>::into_reply(slow(__argument0).await)
-        })
+            > as ::brubeck::__private::IntoReply>::into_reply(__output),
+        )
     }
 }
 const _: () = {

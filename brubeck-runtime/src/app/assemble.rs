@@ -1,23 +1,25 @@
 //! Builds the running application from its configuration, and implements [`Application`] for it.
 
-use super::App;
 use super::addressing::Addressing;
 use super::contract_differences::ContractDifferences;
 use super::cross_site::CrossSitePolicy;
 use super::environment;
+use super::handlers::UnboundHandlers;
 use super::inner::AppInner;
 use super::root::{LayeredRoutes, RootService, RouterService};
 use super::route_layers::RouteLayers;
+use super::run::Running;
+use super::settings::AppSettings;
 use super::tower::{AppService, BoxedLayer, Mounts};
 use super::trusted_proxies::TrustedProxies;
 use crate::error::{Error, Result};
-use crate::extract::AppContext;
-use crate::handler::{Application, CallFuture, DispatchMode, HttpResponseFuture, LatencyTracker};
+use crate::extract::ContextSettings;
+use crate::handler::{Application, CallFuture, Connection, DispatchMode, HttpResponseFuture, LatencyTracker};
 use crate::message::{Message, WebClient};
 use crate::method::Kind;
 use crate::response::http_response::LengthSource;
 use crate::response::{Body, IntoReply, Response};
-use crate::routing::{Router, find_unhandled_response, record_mounts};
+use crate::routing::{RouteList, Router, find_unhandled_response, record_mounts};
 use crate::rpc::api::{OpenLink, ResponseHandlers, Services};
 use crate::spec::{Spec, listing};
 use crate::status::Status;
@@ -27,19 +29,69 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 /// An application that is ready to serve: calls go to the router, web requests through the layers.
-pub(crate) struct AssembledApp<S: 'static> {
-    root: Arc<RootService<S>>,
-    pub(super) web: AppService,
+struct AssembledApp {
+    root: Arc<RootService>,
+    web: AppService,
 }
 
-impl<S: Send + Sync + 'static> App<S> {
+/// An application whose type does not depend on its state.
+///
+/// Its futures are boxed here, or else each program would compile them again.
+pub(crate) struct ErasedApp {
+    pub(super) routes: RouteList,
+    pub(super) handlers: Box<dyn UnboundHandlers>,
+    pub(super) settings: Box<AppSettings>,
+}
+
+impl ErasedApp {
+    /// See [`App::serve`](crate::App::serve).
+    pub(super) fn serve(self, connection: Box<dyn Connection>) -> BoxFuture<'static, Result> {
+        Box::pin(async move { self.start(connection).await?.until_signal().await })
+    }
+
+    /// See [`App::start`](crate::App::start).
+    pub(super) fn start(mut self, connection: Box<dyn Connection>) -> BoxFuture<'static, Result<Running>> {
+        Box::pin(async move {
+            self.settings.connections.insert(0, connection);
+            let connections = std::mem::take(&mut self.settings.connections);
+            let drain = self.settings.drain;
+            let application = self.assemble(open_link())?;
+            application.log_routes();
+            Running::open(application, connections, drain).await
+        })
+    }
+
+    /// See [`App::into_service`](crate::App::into_service).
+    pub(super) fn into_service(self) -> Result<AppService> {
+        Ok(self.assemble(open_link())?.web.clone())
+    }
+
+    /// Builds the application without its connections. Its clients connect to their services.
+    pub(crate) fn into_application(self) -> Result<(Arc<dyn Application>, AppService)> {
+        self.application(open_link())
+    }
+
+    /// Builds the application without its connections. Its clients open their links with `open_link`.
+    pub(crate) fn application(self, open_link: OpenLink) -> Result<(Arc<dyn Application>, AppService)> {
+        let assembled = self.assemble(open_link)?;
+        let web = assembled.web.clone();
+        Ok((assembled, web))
+    }
+
     /// Validates the configuration and builds the application.
     ///
     /// # Errors
     ///
-    /// Returns the first mistake of the configuration; see [`App::serve`].
-    pub(crate) fn assemble(self, open_link: OpenLink) -> Result<Arc<AssembledApp<S>>> {
-        if self.timeout == Some(Duration::ZERO) {
+    /// Returns the first mistake of the configuration; see [`App::serve`](crate::App::serve).
+    fn assemble(self, open_link: OpenLink) -> Result<Arc<AssembledApp>> {
+        let ErasedApp {
+            routes,
+            handlers,
+            settings,
+        } = self;
+        // Its fields are moved out of it one by one.
+        let settings = *settings;
+        if settings.timeout == Some(Duration::ZERO) {
             let effect = "each request that waits would fail";
             return Err(Error::zero_setting(
                 "start the application",
@@ -47,34 +99,40 @@ impl<S: Send + Sync + 'static> App<S> {
                 effect,
             ));
         }
-        let router = Router::new(self.routes)
+        let router = Router::new(&routes)
             .map_err(|error| Error::because("cannot compile the route patterns", error))?;
-        if let Some(unhandled) = find_unhandled_response(self.routes, &router) {
+        if let Some(unhandled) =
+            find_unhandled_response(&routes, &router, |operation| handlers.is_answered(operation))
+        {
             return Err(Error::new(unhandled));
         }
-        let development = match self.development {
+        let development = match settings.development {
             Some(development) => development,
             None => environment::is_development()?,
         };
-        let templates = Templates::new(self.templates, development, self.routes)?;
-        let limits = self.limits.resolve(self.routes)?;
-        let cookie_keys = self.cookie_secret.map(|secret| secret.keys()).transpose()?;
+        let templates = Templates::new(settings.templates, development, &routes)?;
+        let limits = settings.limits.resolve(&routes)?;
+        let cookie_keys = settings.cookie_secret.map(|secret| secret.keys()).transpose()?;
         let mut proxies = TrustedProxies::default();
-        self.proxies.iter().try_for_each(|proxy| proxies.add(proxy))?;
-        let hosts = self.hosts.iter().map(|host| host.parse()).collect::<Result<_>>();
+        settings.proxies.iter().try_for_each(|proxy| proxies.add(proxy))?;
+        let hosts = settings
+            .hosts
+            .iter()
+            .map(|host| host.parse())
+            .collect::<Result<_>>();
         let hosts = hosts.map_err(|error| Error::because("`App::hosts`", error))?;
-        let origins = self
+        let origins = settings
             .trusted_origins
             .iter()
             .map(|origin| origin.parse())
             .collect::<Result<_>>();
         let trusted_origins = origins.map_err(|error| Error::because("`App::trust_origin`", error))?;
-        let cross_site = if self.allow_cross_site {
+        let cross_site = if settings.allow_cross_site {
             CrossSitePolicy::Allow
         } else {
             CrossSitePolicy::Reject { trusted_origins }
         };
-        if let Some(url) = &self.login_url
+        if let Some(url) = &settings.login_url
             && (!url.starts_with('/') || url.starts_with("//"))
             && !(url.starts_with("https://") || url.starts_with("http://"))
         {
@@ -82,20 +140,16 @@ impl<S: Send + Sync + 'static> App<S> {
                 "`{url}` is not the URL of a login page: expected a path such as `/login`, or `https://accounts.example.org/login`"
             )));
         }
-        let mounts = Mounts::new(self.mounts)?;
+        let mounts = Mounts::new(settings.mounts)?;
         let services = Services::new(open_link);
-        let latency = self
-            .routes
-            .specs()
-            .map(|_| Arc::new(LatencyTracker::new()))
-            .collect();
-        record_mounts(self.routes);
+        let latency = routes.iter().map(|_| Arc::new(LatencyTracker::new())).collect();
+        record_mounts(&routes);
         let mut route_layers_error = None;
         // Cyclic: the response of a call that a handler sends with `nowait` or `handled` runs a response handler of the same
         // application.
-        let inner = Arc::new_cyclic(|weak: &Weak<AppInner<S>>| {
+        let inner = Arc::new_cyclic(|weak: &Weak<AppInner>| {
             let response_handlers: Weak<dyn ResponseHandlers> = weak.clone();
-            let route_layers = RouteLayers::new(self.route_layers, self.routes, |index| {
+            let route_layers = RouteLayers::new(settings.route_layers, &routes, |index| {
                 AppService::new(LayeredRoutes {
                     app: weak.clone(),
                     index,
@@ -103,21 +157,20 @@ impl<S: Send + Sync + 'static> App<S> {
             });
             AppInner {
                 router,
-                context: Arc::new(AppContext {
-                    state: self.state,
+                handlers: handlers.bind(ContextSettings {
                     services,
                     response_handlers,
                     cookie_keys,
-                    login_url: self.login_url,
-                    sessions: self.sessions,
-                    plain_http: self.plain_http,
-                    sample_traces: self.sample_traces,
+                    login_url: settings.login_url,
+                    sessions: settings.sessions,
+                    plain_http: settings.plain_http,
+                    sample_traces: settings.sample_traces,
                     development,
                 }),
                 templates: Arc::new(templates),
-                body_limit: self.body_limit,
-                message_limit: self.message_limit,
-                timeout: self.timeout,
+                body_limit: settings.body_limit,
+                message_limit: settings.message_limit,
+                timeout: settings.timeout,
                 limits,
                 mounts,
                 route_layers: route_layers.unwrap_or_else(|error| {
@@ -127,7 +180,7 @@ impl<S: Send + Sync + 'static> App<S> {
                 latency,
                 cross_site,
                 contract_differences: ContractDifferences::default(),
-                hooks: self.hooks,
+                hooks: settings.hooks,
             }
         });
         if let Some(error) = route_layers_error {
@@ -138,7 +191,7 @@ impl<S: Send + Sync + 'static> App<S> {
             Some(layer(inner))
         };
         let root = Arc::new(RootService {
-            layered: self.layers.into_iter().fold(None, add_layer),
+            layered: settings.layers.into_iter().fold(None, add_layer),
             app: inner,
             addressing: Addressing { proxies, hosts },
         });
@@ -147,7 +200,7 @@ impl<S: Send + Sync + 'static> App<S> {
     }
 }
 
-impl<S: Send + Sync + 'static> Application for AssembledApp<S> {
+impl Application for AssembledApp {
     fn answer(self: Arc<Self>, message: Message) -> BoxFuture<'static, Response> {
         match message.kind() {
             Kind::Web => Box::pin(self.answer_web(message)),
@@ -181,8 +234,7 @@ impl<S: Send + Sync + 'static> Application for AssembledApp<S> {
     }
 
     fn running_handlers(&self) -> usize {
-        // Each running handler holds the context, and the application does.
-        Arc::strong_count(&self.root.app.context) - 1
+        self.root.app.handlers.running()
     }
 
     fn specs(&self) -> Vec<&'static Spec> {
@@ -190,11 +242,11 @@ impl<S: Send + Sync + 'static> Application for AssembledApp<S> {
     }
 }
 
-impl<S: Send + Sync + 'static> AssembledApp<S> {
+impl AssembledApp {
     /// Logs the routes in development.
     pub(super) fn log_routes(&self) {
         let app = &self.root.app;
-        if app.context.development && tracing::enabled!(tracing::Level::INFO) {
+        if app.settings().development && tracing::enabled!(tracing::Level::INFO) {
             let specs: Vec<&Spec> = app.router.specs().collect();
             tracing::info!("routes:{}", listing(&specs));
         }
@@ -216,4 +268,17 @@ impl<S: Send + Sync + 'static> AssembledApp<S> {
         *request.extensions_mut() = std::mem::take(message.extensions_mut());
         self.web.respond(request).await.into_reply()
     }
+}
+
+/// Returns the function that opens links to services.
+fn open_link() -> OpenLink {
+    #[cfg(feature = "services")]
+    return Arc::new(super::client::open_client);
+    #[cfg(not(feature = "services"))]
+    Arc::new(|service| {
+        Err(crate::Error::new(format!(
+            "cannot call the service at {}: enable the feature `services` of the crate `brubeck`",
+            service.address()
+        )))
+    })
 }

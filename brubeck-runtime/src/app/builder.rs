@@ -27,7 +27,7 @@ impl<S: Send + Sync + 'static> App<S> {
     /// A route can have another limit: see [`Limits::body_limit`]. Messages of WebSockets have a limit of their own:
     /// [`message_limit`](App::message_limit).
     pub fn body_limit(mut self, bytes: usize) -> App<S> {
-        self.body_limit = bytes;
+        self.settings.body_limit = bytes;
         self
     }
 
@@ -43,7 +43,7 @@ impl<S: Send + Sync + 'static> App<S> {
     /// A larger message closes the WebSocket with the code 1009. The handler can still respond to the messages before it. Messages
     /// that the server sends are not limited. A route can have another limit: see [`Limits::message_limit`].
     pub fn message_limit(mut self, bytes: usize) -> App<S> {
-        self.message_limit = bytes;
+        self.settings.message_limit = bytes;
         self
     }
 
@@ -76,7 +76,7 @@ impl<S: Send + Sync + 'static> App<S> {
     ///
     /// A route can have another timeout: see [`Limits::timeout`].
     pub fn timeout(mut self, timeout: impl Into<Option<Duration>>) -> App<S> {
-        self.timeout = timeout.into();
+        self.settings.timeout = timeout.into();
         self
     }
 
@@ -100,7 +100,7 @@ impl<S: Send + Sync + 'static> App<S> {
     /// A limit that is not set is that of the application. Starting the application fails if the handler is not in its route list, or if a
     /// timeout or a concurrency is 0.
     pub fn limit<H: Routed>(mut self, limits: Limits) -> App<S> {
-        self.limits.add::<H>(limits);
+        self.settings.limits.add(H::SPEC, limits);
         self
     }
 
@@ -128,7 +128,7 @@ impl<S: Send + Sync + 'static> App<S> {
         B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
-        self.layers.push(box_layer(layer));
+        self.settings.layers.push(box_layer(layer));
         self
     }
 
@@ -196,7 +196,9 @@ impl<S: Send + Sync + 'static> App<S> {
         B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
-        self.route_layers.push((routes, box_layer(layer)));
+        self.settings
+            .route_layers
+            .push((routes.listed(), box_layer(layer)));
         self
     }
 
@@ -228,7 +230,7 @@ impl<S: Send + Sync + 'static> App<S> {
         B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
-        self.mounts.push((
+        self.settings.mounts.push((
             prefix.into(),
             Mounted::Service(AppService::new(TowerAdapter(service))),
         ));
@@ -256,7 +258,7 @@ impl<S: Send + Sync + 'static> App<S> {
     #[cfg_attr(docsrs, doc(cfg(feature = "files")))]
     pub fn files(mut self, prefix: impl Into<String>, files: impl Into<crate::files::Files>) -> App<S> {
         let files = std::sync::Arc::new(files.into());
-        self.mounts.push((prefix.into(), Mounted::Files(files)));
+        self.settings.mounts.push((prefix.into(), Mounted::Files(files)));
         self
     }
 
@@ -274,7 +276,7 @@ impl<S: Send + Sync + 'static> App<S> {
     /// Read it from the environment or a file; do not put it into the source. Starting the application fails if the secret
     /// is too short. There is no default: without a secret, extractors of signed cookies and sessions respond with 500.
     pub fn cookie_secret(mut self, secret: impl Into<CookieSecret>) -> App<S> {
-        self.cookie_secret = Some(secret.into());
+        self.settings.cookie_secret = Some(secret.into());
         self
     }
 
@@ -295,7 +297,7 @@ impl<S: Send + Sync + 'static> App<S> {
     /// An error of the store is logged, and the handler runs or its response is sent nevertheless. If a session cannot be read, it is empty for
     /// that request, without a user; if it cannot be saved, the changes of that request are lost.
     pub fn sessions(mut self, store: impl SessionStore) -> App<S> {
-        self.sessions = Sessions::in_store(store);
+        self.settings.sessions = Sessions::in_store(store);
         self
     }
 
@@ -311,7 +313,7 @@ impl<S: Send + Sync + 'static> App<S> {
     /// Anyone on the network can read and change such cookies. By default cookies are `Secure`: see [`Cookie`](crate::Cookie). Responses to requests
     /// with TLS have `Secure` cookies in any case. Behind a proxy that ends TLS, use [`trusted_proxies`](App::trusted_proxies) instead.
     pub fn plain_http(mut self) -> App<S> {
-        self.plain_http = true;
+        self.settings.plain_http = true;
         self
     }
 
@@ -330,7 +332,7 @@ impl<S: Send + Sync + 'static> App<S> {
     ///
     /// [Trace Context]: https://www.w3.org/TR/trace-context/#sampled-flag
     pub fn sample_traces(mut self, sample: bool) -> App<S> {
-        self.sample_traces = sample;
+        self.settings.sample_traces = sample;
         self
     }
 
@@ -351,7 +353,7 @@ impl<S: Send + Sync + 'static> App<S> {
     /// By default, the environment variable `BRUBECK_ENV` decides with `development` or `production`; without it, a program that is
     /// compiled with debug assertions is in development mode.
     pub fn development(mut self, development: bool) -> App<S> {
-        self.development = Some(development);
+        self.settings.development = Some(development);
         self
     }
 
@@ -368,7 +370,7 @@ impl<S: Send + Sync + 'static> App<S> {
     /// [`CurrentUser`](crate::CurrentUser). By default, for other clients, and for a request for the login page itself, the response is
     /// 401. Starting the application fails unless it is a path that begins with a single `/`, or a URL of HTTP.
     pub fn login_url(mut self, url: impl Into<String>) -> App<S> {
-        self.login_url = Some(url.into());
+        self.settings.login_url = Some(url.into());
         self
     }
 
@@ -397,7 +399,7 @@ impl<S: Send + Sync + 'static> App<S> {
     /// client is, or in no readable way, or if `Forwarded` and `X-Forwarded-For` differ, the address of the client is not known. A forwarded host or
     /// scheme that is invalid or contradictory is rejected with 400.
     pub fn trusted_proxies<T: Into<String>>(mut self, proxies: impl IntoIterator<Item = T>) -> App<S> {
-        self.proxies.extend(proxies.into_iter().map(Into::into));
+        self.settings.proxies.extend(proxies.into_iter().map(Into::into));
         self
     }
 
@@ -417,7 +419,7 @@ impl<S: Send + Sync + 'static> App<S> {
     /// before layers and mounted services see it. Starting the application fails for any other text. A test sends its requests to
     /// `localhost`, unless it names the host: `client.get("https://example.org/")`.
     pub fn hosts<T: Into<String>>(mut self, hosts: impl IntoIterator<Item = T>) -> App<S> {
-        self.hosts.extend(hosts.into_iter().map(Into::into));
+        self.settings.hosts.extend(hosts.into_iter().map(Into::into));
         self
     }
 
@@ -437,7 +439,7 @@ impl<S: Send + Sync + 'static> App<S> {
     ///
     /// Origins are equal if scheme, host and port are. Starting the application fails if the text is not an origin.
     pub fn trust_origin(mut self, origin: impl Into<String>) -> App<S> {
-        self.trusted_origins.push(origin.into());
+        self.settings.trusted_origins.push(origin.into());
         self
     }
 
@@ -453,7 +455,7 @@ impl<S: Send + Sync + 'static> App<S> {
     /// Use this if the application has a protection of its own, or authenticates without cookies. See
     /// [`trust_origin`](App::trust_origin) for the default.
     pub fn without_forgery_protection(mut self) -> App<S> {
-        self.allow_cross_site = true;
+        self.settings.allow_cross_site = true;
         self
     }
 
@@ -472,7 +474,8 @@ impl<S: Send + Sync + 'static> App<S> {
     /// It returns `()`, or a `Result` whose error is sent instead of the handler's response. A rejection of one of its
     /// extractors is sent as well. Hooks run in the order in which they were added.
     pub fn before<A: 'static>(mut self, hook: impl Hook<S, A, Output: Proceed>) -> App<S> {
-        self.hooks.before.push(erase_before_hook(hook));
+        let hook = self.handlers.add_hook(erase_before_hook(hook));
+        self.settings.hooks.before.push(hook);
         self
     }
 
@@ -489,7 +492,7 @@ impl<S: Send + Sync + 'static> App<S> {
     /// run if the request is rejected before its hooks and its handler, for example with 404, 413 or 503. The functions run in
     /// the order in which they were added.
     pub fn after(mut self, hook: impl Fn(&Message, Response) -> Response + Send + Sync + 'static) -> App<S> {
-        self.hooks.after.push(Box::new(hook));
+        self.settings.hooks.after.push(Box::new(hook));
         self
     }
 
@@ -509,7 +512,8 @@ impl<S: Send + Sync + 'static> App<S> {
     /// The message has no body. The hooks of [`before`](App::before) and [`after`](App::after) do not run. By default a service
     /// that is [mounted](App::mount) at `/` responds, or else the response is 404.
     pub fn fallback<A: 'static>(mut self, hook: impl Hook<S, A, Output: IntoReply>) -> App<S> {
-        self.hooks.fallback = Some(erase_responder(hook));
+        let hook = self.handlers.add_hook(erase_responder(hook));
+        self.settings.hooks.fallback = Some(hook);
         self
     }
 
@@ -532,7 +536,8 @@ impl<S: Send + Sync + 'static> App<S> {
     /// By default the `accept` header selects HTML, JSON or plain text. HTML is an error page of the
     /// [template folder](App::templates), or a short built-in page.
     pub fn catch<A: 'static>(mut self, code: u16, hook: impl Hook<S, A, Output: IntoReply>) -> App<S> {
-        self.hooks.catchers.push((code, erase_responder(hook)));
+        let hook = self.handlers.add_hook(erase_responder(hook));
+        self.settings.hooks.catchers.push((code, hook));
         self
     }
 }

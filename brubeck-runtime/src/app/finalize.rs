@@ -1,9 +1,10 @@
 //! Completes responses of handlers and of the router: opens files, runs catchers, and renders error pages. Also runs the fallback.
 
-use super::hook::ErasedHook;
+use super::handlers::HookContext;
+use super::hook::HookId;
 use super::inner::AppInner;
 use super::limits::ResponseTimeout;
-use crate::extract::{Captures, Context};
+use crate::extract::Captures;
 use crate::message::{Message, WebClient};
 use crate::method::Method;
 use crate::response::{IntoReply, Payload, Problem, ProblemFormat, Response};
@@ -28,6 +29,7 @@ pub(super) struct ResponsePreferences {
 }
 
 impl ResponsePreferences {
+    #[inline]
     pub(super) fn new(
         parts: &Parts,
         method: Option<Method>,
@@ -54,6 +56,7 @@ impl ResponsePreferences {
 }
 
 /// Returns `true` if [`finalize`](AppInner::finalize) would change the response.
+#[inline]
 pub(super) fn needs_finalizing(response: &Response) -> bool {
     match response.payload() {
         Payload::Message => is_error(response),
@@ -64,6 +67,7 @@ pub(super) fn needs_finalizing(response: &Response) -> bool {
     }
 }
 
+#[inline]
 fn is_error(response: &Response) -> bool {
     response.status().http().as_u16() >= 400
 }
@@ -82,7 +86,7 @@ async fn open_file(response: Response, request_headers: &HeaderMap, is_head: boo
     response
 }
 
-impl<S: Send + Sync + 'static> AppInner<S> {
+impl AppInner {
     /// Opens the file of a response. Renders an error without a body, such as that of a missing file: with the catcher of its
     /// status code, or else in the format that the client prefers, HTML with a template if there is one. Returns any other
     /// response unchanged.
@@ -113,25 +117,25 @@ impl<S: Send + Sync + 'static> AppInner<S> {
 
     /// Runs the fallback hook for a request without a route.
     pub(super) async fn run_fallback(&self, parts: Parts) -> Response {
-        let Some(hook) = &self.hooks.fallback else {
+        let Some(hook) = self.hooks.fallback else {
             return Status::NOT_FOUND.into_reply();
         };
         let method = Method::from_http(&parts.method).unwrap_or(Method::Get);
         let scope = Arc::new(RequestScope::default());
         let message = Message::from_request_parts(method, parts, WebClient::default());
         let cx = self
-            .context(message, Captures::default())
-            .with_scope(scope.clone());
-        let mut response = self.run_hook(hook, &cx).await;
+            .handlers
+            .hook_context(message, Captures::default(), scope.clone());
+        let mut response = self.run_hook(hook, &*cx).await;
         self.save_session(&scope, "(fallback)").await;
         self.apply_cookies(&scope, &mut response, "(fallback)");
         response
     }
 
     /// Runs a fallback or a catcher, with the timeout of the application. A panic becomes a 500 response.
-    async fn run_hook(&self, hook: &ErasedHook<S>, cx: &Context<S>) -> Response {
+    async fn run_hook(&self, hook: HookId, cx: &dyn HookContext) -> Response {
         let responding = AssertUnwindSafe(async {
-            match hook(cx).await {
+            match cx.run(hook).await {
                 // A hook from `erase_responder` never returns `Ok`.
                 Ok(()) => Status::NO_CONTENT.into_reply(),
                 Err(response) => self.templates.render(response),
@@ -151,12 +155,12 @@ impl<S: Send + Sync + 'static> AppInner<S> {
     /// Runs the catcher of a status code. Returns `None` if the code has no catcher. The response has the status code, unless it is
     /// another error.
     async fn run_catcher(&self, code: u16, message: Option<Message>) -> Option<Response> {
-        let (_, hook) = self.hooks.catchers.iter().find(|(caught, _)| *caught == code)?;
+        let (_, hook) = *self.hooks.catchers.iter().find(|(caught, _)| *caught == code)?;
         let scope = Arc::new(RequestScope::default());
         let cx = self
-            .context(message?, Captures::default())
-            .with_scope(scope.clone());
-        let mut response = self.run_hook(hook, &cx).await;
+            .handlers
+            .hook_context(message?, Captures::default(), scope.clone());
+        let mut response = self.run_hook(hook, &*cx).await;
         self.save_session(&scope, "(catcher)").await;
         self.apply_cookies(&scope, &mut response, "(catcher)");
         if !is_error(&response) {

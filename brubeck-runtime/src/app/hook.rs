@@ -118,6 +118,10 @@ impl<E: IntoReply> Proceed for Result<(), E> {
     }
 }
 
+/// The position of a hook in the list of all hooks of an application.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct HookId(pub(super) usize);
+
 /// A hook of any type. `Err` is a response, `Ok` means that the request proceeds.
 pub(super) type ErasedHook<S> =
     Arc<dyn for<'a> Fn(&'a Context<S>) -> BoxFuture<'a, Result<(), Response>> + Send + Sync>;

@@ -2,15 +2,17 @@
 
 use super::contract_differences::ContractDifferences;
 use super::cross_site::CrossSitePolicy;
-use super::hook::ErasedHook;
+use super::handlers::Handlers;
+use super::hook::HookId;
 use super::limits::{Limits, RouteLimits};
 use super::route_layers::RouteLayers;
 use super::tower::Mounts;
-use crate::extract::{AppContext, Captures, Context};
+use crate::extract::ContextSettings;
 use crate::handler::{CatchPanic, LatencyTracker};
 use crate::message::Message;
 use crate::response::Response;
-use crate::routing::{Entry, Router};
+use crate::routing::Router;
+use crate::spec::Spec;
 use crate::template::Templates;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,9 +22,9 @@ pub(super) const ACCESS_LOG: &str = "brubeck::access";
 
 /// The shared state of a running application: everything but the layers and the trusted proxies, which
 /// [`RootService`](super::root::RootService) has.
-pub(super) struct AppInner<S: 'static> {
-    pub(super) router: Router<S>,
-    pub(super) context: Arc<AppContext<S>>,
+pub(super) struct AppInner {
+    pub(super) router: Router,
+    pub(super) handlers: Box<dyn Handlers>,
     pub(super) templates: Arc<Templates>,
     pub(super) body_limit: usize,
     pub(super) message_limit: usize,
@@ -33,32 +35,36 @@ pub(super) struct AppInner<S: 'static> {
     pub(super) cross_site: CrossSitePolicy,
     /// The latency of each handler, by its position in the route table.
     pub(super) latency: Box<[Arc<LatencyTracker>]>,
-    pub(super) hooks: Hooks<S>,
+    pub(super) hooks: Hooks,
     pub(super) contract_differences: ContractDifferences,
 }
 
 /// The functions that run around handlers or in place of them.
-pub(super) struct Hooks<S> {
-    pub(super) before: Vec<ErasedHook<S>>,
+#[derive(Default)]
+pub(super) struct Hooks {
+    pub(super) before: Vec<HookId>,
     pub(super) after: Vec<AfterHook>,
-    pub(super) fallback: Option<ErasedHook<S>>,
+    pub(super) fallback: Option<HookId>,
     /// By the status code that they catch.
-    pub(super) catchers: Vec<(u16, ErasedHook<S>)>,
+    pub(super) catchers: Vec<(u16, HookId)>,
 }
 
 pub(super) type AfterHook = Box<dyn Fn(&Message, Response) -> Response + Send + Sync>;
 
-impl<S: Send + Sync + 'static> AppInner<S> {
+impl AppInner {
     /// Wraps the future of a handler: renders the template of its response, and turns a panic into a 500 response.
-    pub(super) fn catch_panic<'a, F>(&'a self, entry: &Entry<S>, future: F) -> CatchPanic<F, &'a Templates> {
-        CatchPanic::new(entry.spec.name, future, &self.templates)
+    #[inline]
+    pub(super) fn catch_panic<'a, F>(&'a self, route: &Spec, future: F) -> CatchPanic<F, &'a Templates> {
+        CatchPanic::new(route.name, future, &self.templates)
     }
 
-    pub(super) fn context(&self, message: Message, captures: Captures) -> Context<S> {
-        Context::new(self.context.clone(), message, captures)
+    #[inline]
+    pub(super) fn settings(&self) -> &ContextSettings {
+        self.handlers.settings()
     }
 
     /// Returns the timeout of a route with these limits.
+    #[inline]
     pub(super) fn timeout_for(&self, limits: Option<&Limits>) -> Option<Duration> {
         limits.and_then(|limits| limits.timeout).unwrap_or(self.timeout)
     }

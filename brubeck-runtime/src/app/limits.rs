@@ -2,9 +2,9 @@
 
 use crate::extract::PartLimits;
 use crate::response::{IntoReply, Problem, Response};
-use crate::routing::Routes;
+use crate::routing::ListedRoute;
 use crate::scope::RequestScope;
-use crate::spec::{Routed, Spec};
+use crate::spec::Spec;
 use http::header::{HeaderValue, RETRY_AFTER};
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -171,8 +171,8 @@ pub(super) struct RouteLimits {
 }
 
 impl RouteLimits {
-    pub(super) fn add<H: Routed>(&mut self, limits: Limits) {
-        self.added.push((H::SPEC, limits));
+    pub(super) fn add(&mut self, handler: Spec, limits: Limits) {
+        self.added.push((handler, limits));
     }
 
     /// Resolves the handlers to routes.
@@ -180,10 +180,11 @@ impl RouteLimits {
     /// # Errors
     ///
     /// Returns an error if a handler is not in the table.
-    pub(super) fn resolve<S>(mut self, routes: Routes<S>) -> crate::Result<RouteLimits> {
+    pub(super) fn resolve(mut self, routes: &[&'static ListedRoute]) -> crate::Result<RouteLimits> {
         for (spec, limits) in self.added.drain(..) {
             let mut same = routes
-                .specs()
+                .iter()
+                .map(|route| route.spec)
                 .filter(|route| route.same_handler(&spec))
                 .peekable();
             if same.peek().is_none() {
@@ -217,6 +218,7 @@ impl RouteLimits {
         Ok(self)
     }
 
+    #[inline]
     pub(super) fn of(&self, route: &'static Spec) -> Option<&Limits> {
         // Most applications have no such limits: skip hashing.
         if self.by_route.is_empty() {
@@ -226,6 +228,7 @@ impl RouteLimits {
     }
 }
 
+#[inline]
 fn route_key(route: &'static Spec) -> usize {
     std::ptr::from_ref(route) as usize
 }
@@ -269,6 +272,7 @@ impl Drop for ResponseTimeout {
 
 impl ResponseTimeout {
     /// Starts the time when the handler first waits or asks for its deadline. A handler that does neither needs no clock.
+    #[inline]
     pub(super) fn from_first_wait(timeout: Option<Duration>) -> ResponseTimeout {
         ResponseTimeout {
             timeout,
@@ -291,6 +295,7 @@ impl ResponseTimeout {
 
     /// Returns the scope of the request. It has the deadline, unless this timeout was created with
     /// [`after_body`](Self::after_body).
+    #[inline]
     pub(super) fn scope(&self) -> &Arc<RequestScope> {
         &self.scope
     }

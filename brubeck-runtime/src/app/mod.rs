@@ -11,6 +11,7 @@ mod environment;
 #[cfg(feature = "files")]
 mod file_response;
 mod finalize;
+mod handlers;
 mod hook;
 mod inner;
 mod limits;
@@ -23,6 +24,7 @@ mod run;
 #[cfg(feature = "services")]
 mod service;
 mod service_call;
+mod settings;
 mod signals;
 mod tower;
 mod trusted_proxies;
@@ -35,16 +37,12 @@ pub use service::Service;
 pub use tower::AppService;
 
 use crate::error::Result;
-use crate::handler::{Application, Connection};
+use crate::handler::Connection;
 use crate::routing::Routes;
-use crate::rpc::api::OpenLink;
-use crate::session::{CookieSecret, Sessions};
-use crate::template::TemplateConfig;
-use inner::Hooks;
-use limits::RouteLimits;
-use std::sync::Arc;
+pub(crate) use assemble::ErasedApp;
+use handlers::TypedHandlers;
+use settings::AppSettings;
 use std::time::Duration;
-use tower::{BoxedLayer, Mounted};
 
 /// An application: its routes, its state and its settings.
 ///
@@ -96,29 +94,8 @@ use tower::{BoxedLayer, Mounted};
 /// | [`hosts`](App::hosts) | all |
 #[must_use = "an application does nothing until it is served"]
 pub struct App<S: 'static> {
-    routes: Routes<S>,
-    state: S,
-    templates: TemplateConfig,
-    body_limit: usize,
-    message_limit: usize,
-    timeout: Option<Duration>,
-    limits: RouteLimits,
-    drain: Duration,
-    connections: Vec<Box<dyn Connection>>,
-    layers: Vec<BoxedLayer>,
-    route_layers: Vec<(Routes<S>, BoxedLayer)>,
-    mounts: Vec<(String, Mounted)>,
-    cookie_secret: Option<CookieSecret>,
-    login_url: Option<String>,
-    proxies: Vec<String>,
-    hosts: Vec<String>,
-    trusted_origins: Vec<String>,
-    allow_cross_site: bool,
-    sessions: Sessions,
-    plain_http: bool,
-    sample_traces: bool,
-    development: Option<bool>,
-    hooks: Hooks<S>,
+    handlers: TypedHandlers<S>,
+    settings: Box<AppSettings>,
 }
 
 impl<S: Send + Sync + 'static> App<S> {
@@ -147,34 +124,12 @@ impl<S: Send + Sync + 'static> App<S> {
     /// [`start`](App::start), which also check the settings.
     pub fn new(routes: Routes<S>, state: S) -> App<S> {
         App {
-            routes,
-            state,
-            templates: TemplateConfig::default(),
-            body_limit: 1 << 20,
-            message_limit: 1 << 20,
-            timeout: Some(limits::DEFAULT_TIMEOUT),
-            limits: RouteLimits::default(),
-            drain: Duration::from_secs(30),
-            connections: Vec::new(),
-            layers: Vec::new(),
-            route_layers: Vec::new(),
-            mounts: Vec::new(),
-            cookie_secret: None,
-            login_url: None,
-            proxies: Vec::new(),
-            hosts: Vec::new(),
-            trusted_origins: Vec::new(),
-            allow_cross_site: false,
-            sessions: Sessions::default(),
-            plain_http: false,
-            sample_traces: false,
-            development: None,
-            hooks: Hooks {
-                before: Vec::new(),
-                after: Vec::new(),
-                fallback: None,
-                catchers: Vec::new(),
+            handlers: TypedHandlers {
+                routes,
+                state,
+                hooks: Vec::new(),
             },
+            settings: Box::new(AppSettings::new()),
         }
     }
 
@@ -197,7 +152,7 @@ impl<S: Send + Sync + 'static> App<S> {
     #[cfg(feature = "templates")]
     #[cfg_attr(docsrs, doc(cfg(feature = "templates")))]
     pub fn templates(mut self, folder: impl Into<std::path::PathBuf>) -> App<S> {
-        self.templates.folder = Some(folder.into());
+        self.settings.templates.folder = Some(folder.into());
         self
     }
 
@@ -232,7 +187,8 @@ impl<S: Send + Sync + 'static> App<S> {
         R: minijinja::value::FunctionResult,
         A: for<'a> minijinja::value::FunctionArgs<'a>,
     {
-        self.templates
+        self.settings
+            .templates
             .add(move |environment| environment.add_filter(name, filter));
         self
     }
@@ -255,7 +211,8 @@ impl<S: Send + Sync + 'static> App<S> {
     #[cfg_attr(docsrs, doc(cfg(feature = "templates")))]
     pub fn global(mut self, name: &'static str, value: impl Into<minijinja::Value>) -> App<S> {
         let value = value.into();
-        self.templates
+        self.settings
+            .templates
             .add(move |environment| environment.add_global(name, value));
         self
     }
@@ -272,7 +229,7 @@ impl<S: Send + Sync + 'static> App<S> {
     ///
     /// Afterwards [`serve`](App::serve), [`Running::stop`] and [`Running::until_signal`] stop waiting and return an error.
     pub fn drain(mut self, timeout: Duration) -> App<S> {
-        self.drain = timeout;
+        self.settings.drain = timeout;
         self
     }
 
@@ -291,7 +248,7 @@ impl<S: Send + Sync + 'static> App<S> {
     /// # }
     /// ```
     pub fn also(mut self, connection: impl Connection) -> App<S> {
-        self.connections.push(Box::new(connection));
+        self.settings.connections.push(Box::new(connection));
         self
     }
 
@@ -344,7 +301,7 @@ impl<S: Send + Sync + 'static> App<S> {
     ///
     /// After the shutdown has begun, returns an error if it takes longer than [`drain`](App::drain) allows.
     pub async fn serve(self, connection: impl Connection) -> Result {
-        self.start(connection).await?.until_signal().await
+        self.erase().serve(Box::new(connection)).await
     }
 
     /// Opens the connections, serves in the background, and returns a handle to the running application.
@@ -365,25 +322,17 @@ impl<S: Send + Sync + 'static> App<S> {
     /// # Errors
     ///
     /// Returns an [`Error`](crate::Error) if a setting is not valid or a connection cannot be opened: see [`serve`](App::serve).
-    pub async fn start(mut self, connection: impl Connection) -> Result<Running> {
-        self.connections.insert(0, Box::new(connection));
-        let connections = std::mem::take(&mut self.connections);
-        let drain = self.drain;
-        let application = self.assemble(open_link())?;
-        application.log_routes();
-        Running::open(application, connections, drain).await
+    pub async fn start(self, connection: impl Connection) -> Result<Running> {
+        self.erase().start(Box::new(connection)).await
     }
 
-    /// Builds the application without its connections. Its clients open their links with `open_link`.
-    pub(crate) fn application(self, open_link: OpenLink) -> Result<(Arc<dyn Application>, AppService)> {
-        let assembled = self.assemble(open_link)?;
-        let web = assembled.web.clone();
-        Ok((assembled, web))
-    }
-
-    /// Builds the application without its connections. Its clients connect to their services.
-    pub(crate) fn into_application(self) -> Result<(Arc<dyn Application>, AppService)> {
-        self.application(open_link())
+    /// Erases the type of the state.
+    pub(crate) fn erase(self) -> ErasedApp {
+        ErasedApp {
+            routes: self.handlers.routes.listed(),
+            handlers: Box::new(self.handlers),
+            settings: self.settings,
+        }
     }
 
     /// Converts the application to a tower service for HTTP requests, without opening its connections.
@@ -412,19 +361,6 @@ impl<S: Send + Sync + 'static> App<S> {
     /// Returns an [`Error`](crate::Error) if a setting of the application is not valid: see the first table of [`serve`](App::serve). The
     /// connections of [`also`](App::also) are neither checked nor opened.
     pub fn into_service(self) -> Result<AppService> {
-        Ok(self.assemble(open_link())?.web.clone())
+        self.erase().into_service()
     }
-}
-
-/// Returns the function that opens links to services.
-fn open_link() -> OpenLink {
-    #[cfg(feature = "services")]
-    return Arc::new(client::open_client);
-    #[cfg(not(feature = "services"))]
-    Arc::new(|service| {
-        Err(crate::Error::new(format!(
-            "cannot call the service at {}: enable the feature `services` of the crate `brubeck`",
-            service.address()
-        )))
-    })
 }

@@ -8,10 +8,11 @@
 //! 5. The layers see the response, and `RootService` writes the access log.
 
 use super::finalize::{ResponsePreferences, needs_finalizing};
+use super::handlers::HookContext;
 use super::inner::AppInner;
 use super::limits::{Limits, ResponseTimeout, acquire_permit};
 use super::tower::{AppService, Mounted};
-use crate::extract::{Captures, Context, PendingBody};
+use crate::extract::PendingBody;
 #[cfg(feature = "files")]
 use crate::files::{FileRequest, Files};
 use crate::handler::{PollTimer, poll_inline};
@@ -19,8 +20,9 @@ use crate::message::{Message, WebClient};
 use crate::method::{Kind, Method};
 use crate::response::http_response::http_response;
 use crate::response::{Body, BodyError, IntoReply, Problem, Response};
-use crate::routing::{BoxFuture as HandlerFuture, Entry, Match, routed_text};
+use crate::routing::{BoxFuture as HandlerFuture, Match, MatchedRoute, routed_text};
 use crate::scope::RequestScope;
+use crate::spec::Spec;
 use crate::status::Status;
 use crate::target::{canonical_path, check_query};
 use crate::websocket::UpgradeHandle;
@@ -39,11 +41,11 @@ const MAX_TARGET_BYTES: usize = 8 * 1024;
 /// The responder of a request, selected by [`AppInner::dispatch`].
 ///
 /// Handlers that can start at once are the common case and are not boxed. The other variants are, to keep the enum small.
-pub(super) enum Dispatch<S: 'static> {
+pub(super) enum Dispatch {
     /// A handler that is ready to run.
-    Handler(RunningHandler<S>, ResponsePreferences),
+    Handler(RunningHandler, ResponsePreferences),
     /// A handler that cannot start before its limits are checked or the request body is read.
-    Pending(Box<PendingRequest<S>>, ResponsePreferences),
+    Pending(Box<PendingRequest>, ResponsePreferences),
     /// A complete response, such as 405.
     Response(Box<Response>, ResponsePreferences),
     /// The fallback hook.
@@ -55,7 +57,7 @@ pub(super) enum Dispatch<S: 'static> {
     Files(Arc<Files>, Box<FileRequest>, ResponsePreferences),
 }
 
-impl<S> Dispatch<S> {
+impl Dispatch {
     /// Predicts whether the response will be ready after one short poll.
     pub(super) fn is_fast(&self) -> bool {
         match self {
@@ -69,9 +71,8 @@ impl<S> Dispatch<S> {
 }
 
 /// A request whose handler has not started, because its limits are not checked or its body is not read.
-pub(super) struct PendingRequest<S: 'static> {
-    entry: &'static Entry<S>,
-    captures: Captures,
+pub(super) struct PendingRequest {
+    matched: MatchedRoute,
     message: Message,
     body: Body,
 }
@@ -109,8 +110,8 @@ impl HeldPermit {
 }
 
 /// A handler that has all its input.
-pub(super) struct RunningHandler<S: 'static> {
-    entry: &'static Entry<S>,
+pub(super) struct RunningHandler {
+    route: &'static Spec,
     future: HandlerFuture,
     timeout: ResponseTimeout,
     /// A copy of the message for the `after` hooks, if there are any.
@@ -119,22 +120,15 @@ pub(super) struct RunningHandler<S: 'static> {
 }
 
 /// The result of matching a path and a method.
-enum RouteTarget<S: 'static> {
-    Handler(MatchedRoute<S>),
+enum RouteTarget {
+    Handler(MatchedRoute),
     /// A response without a handler: 405, the 204 of an `OPTIONS` request, or a rejection.
     Response(Response),
     NotFound,
 }
 
-struct MatchedRoute<S: 'static> {
-    entry: &'static Entry<S>,
-    captures: Captures,
-    /// The position in the route table.
-    index: usize,
-}
-
 /// Dispatching: nothing waits here.
-impl<S: Send + Sync + 'static> AppInner<S> {
+impl AppInner {
     /// Resolves the route and selects the responder.
     ///
     /// This happens before the request is boxed: the route decides what must be kept of it, and moving an
@@ -144,7 +138,7 @@ impl<S: Send + Sync + 'static> AppInner<S> {
         mut request: http::Request<Body>,
         client: WebClient,
         measure_latency: bool,
-    ) -> Dispatch<S> {
+    ) -> Dispatch {
         let method = Method::from_http(request.method());
         let (target, decoded_path) = match (method, canonical_path(request.uri().path())) {
             (Some(Method::Options), _) if request.uri().path() == "*" => {
@@ -175,7 +169,7 @@ impl<S: Send + Sync + 'static> AppInner<S> {
                     return self.dispatch_to_mount(mounted, request, uri, client);
                 }
                 let decoded = match &target {
-                    RouteTarget::Handler(route) => routed_text(route.entry.spec, path),
+                    RouteTarget::Handler(matched) => routed_text(matched.route.spec, path),
                     _ => None,
                 };
                 (target, decoded)
@@ -185,8 +179,8 @@ impl<S: Send + Sync + 'static> AppInner<S> {
         let target = self
             .reject(&request, client)
             .map_or(target, RouteTarget::Response);
-        if let RouteTarget::Handler(route) = &target
-            && let Some(layer) = self.route_layers.next(route.index, request.extensions())
+        if let RouteTarget::Handler(matched) = &target
+            && let Some(layer) = self.route_layers.next(matched.index, request.extensions())
         {
             let layer = layer.clone();
             client.add_to(request.extensions_mut());
@@ -196,10 +190,10 @@ impl<S: Send + Sync + 'static> AppInner<S> {
         let keep_message = !self.hooks.catchers.is_empty();
         let preferences = ResponsePreferences::new(&parts, method, client, keep_message);
         match target {
-            RouteTarget::Handler(route) => {
-                let mut message = Message::from_request_parts(route.entry.spec.method, parts, client);
+            RouteTarget::Handler(matched) => {
+                let mut message = Message::from_request_parts(matched.route.spec.method, parts, client);
                 message.set_decoded_path(decoded_path);
-                self.dispatch_to_handler(route, message, body, measure_latency, preferences)
+                self.dispatch_to_handler(matched, message, body, measure_latency, preferences)
             }
             RouteTarget::Response(response) => Dispatch::Response(Box::new(response), preferences),
             RouteTarget::NotFound if self.hooks.fallback.is_none() => {
@@ -219,7 +213,7 @@ impl<S: Send + Sync + 'static> AppInner<S> {
         request: http::Request<Body>,
         uri: http::Uri,
         client: WebClient,
-    ) -> Dispatch<S> {
+    ) -> Dispatch {
         let service = match mounted {
             Mounted::Service(service) => service,
             #[cfg(feature = "files")]
@@ -241,7 +235,7 @@ impl<S: Send + Sync + 'static> AppInner<S> {
         request: http::Request<Body>,
         uri: http::Uri,
         client: WebClient,
-    ) -> Dispatch<S> {
+    ) -> Dispatch {
         let (parts, _) = request.into_parts();
         let keep_message = !self.hooks.catchers.is_empty();
         let method = Method::from_http(&parts.method);
@@ -255,25 +249,20 @@ impl<S: Send + Sync + 'static> AppInner<S> {
     #[inline]
     fn dispatch_to_handler(
         self: &Arc<Self>,
-        route: MatchedRoute<S>,
+        matched: MatchedRoute,
         mut message: Message,
         body: Body,
         measure_latency: bool,
         preferences: ResponsePreferences,
-    ) -> Dispatch<S> {
-        let MatchedRoute {
-            entry,
-            captures,
-            index,
-        } = route;
-        let needs_no_wait = !entry.streams && self.limits.of(entry.spec).is_none();
+    ) -> Dispatch {
+        let route = matched.route;
+        let needs_no_wait = !route.streams && self.limits.of(route.spec).is_none();
         let complete_body = body
             .bytes()
             .filter(|bytes| needs_no_wait && bytes.len() <= self.body_limit);
         let Some(complete_body) = complete_body else {
             let pending = PendingRequest {
-                entry,
-                captures,
+                matched,
                 message,
                 body,
             };
@@ -283,7 +272,8 @@ impl<S: Send + Sync + 'static> AppInner<S> {
             message = message.with_body(complete_body.clone());
         }
         let timeout = ResponseTimeout::from_first_wait(self.timeout);
-        let mut running = self.prepare_handler(entry, captures, message, timeout);
+        let index = matched.index;
+        let mut running = self.prepare_handler(matched, message, timeout);
         if measure_latency {
             running.timer = self.latency.get(index).map(PollTimer::new);
         }
@@ -320,17 +310,9 @@ impl<S: Send + Sync + 'static> AppInner<S> {
         response
     }
 
-    fn match_route(&self, method: Method, path: &[u8]) -> RouteTarget<S> {
+    fn match_route(&self, method: Method, path: &[u8]) -> RouteTarget {
         match self.router.find(Kind::Web, method, path) {
-            Match::Found {
-                entry,
-                captures,
-                index,
-            } => RouteTarget::Handler(MatchedRoute {
-                entry,
-                captures,
-                index,
-            }),
+            Match::Found(matched) => RouteTarget::Handler(matched),
             // A HEAD request runs the GET handler. `apply_framing` drops the body and keeps its length.
             Match::MethodNotAllowed { allowed }
                 if method == Method::Head && allowed.contains(&Method::Get) =>
@@ -355,22 +337,25 @@ impl<S: Send + Sync + 'static> AppInner<S> {
     /// Creates the future of a handler and of the `before` hooks in front of it.
     fn prepare_handler(
         self: &Arc<Self>,
-        entry: &'static Entry<S>,
-        captures: Captures,
+        matched: MatchedRoute,
         message: Message,
         timeout: ResponseTimeout,
-    ) -> RunningHandler<S> {
+    ) -> RunningHandler {
+        let MatchedRoute {
+            route,
+            index,
+            captures,
+        } = matched;
         let message_for_after = (!self.hooks.after.is_empty()).then(|| message.clone());
-        let cx = self
-            .context(message, captures)
-            .with_scope(timeout.scope().clone());
+        let scope = timeout.scope().clone();
         let future = if self.hooks.before.is_empty() {
-            (entry.handle)(cx)
+            self.handlers.start(index, message, captures, Some(scope))
         } else {
-            Box::pin(self.clone().run_with_before_hooks(entry, cx))
+            let cx = self.handlers.hook_context(message, captures, scope);
+            Box::pin(self.clone().run_with_before_hooks(index, cx))
         };
         RunningHandler {
-            entry,
+            route: route.spec,
             future,
             timeout,
             message_for_after,
@@ -380,13 +365,13 @@ impl<S: Send + Sync + 'static> AppInner<S> {
 }
 
 /// Running: from the decision to the response.
-impl<S: Send + Sync + 'static> AppInner<S> {
+impl AppInner {
     /// Polls the handler once, and returns its response if it is ready and complete. Also returns a complete response that
     /// needs no handler. Otherwise continue with [`run`](Self::run).
-    pub(super) fn run_inline(&self, dispatch: &mut Dispatch<S>) -> Option<http::Response<Body>> {
+    pub(super) fn run_inline(&self, dispatch: &mut Dispatch) -> Option<http::Response<Body>> {
         let (running, preferences) = match dispatch {
             // Saving a session in its store waits.
-            Dispatch::Handler(..) if self.context.sessions.has_store() => return None,
+            Dispatch::Handler(..) if self.settings().sessions.has_store() => return None,
             Dispatch::Handler(running, preferences) => (running, preferences),
             Dispatch::Response(response, _) if !needs_finalizing(response) => {
                 let response = std::mem::replace(&mut **response, Response::new(Status::OK));
@@ -394,7 +379,7 @@ impl<S: Send + Sync + 'static> AppInner<S> {
             }
             _ => return None,
         };
-        let handler = self.catch_panic(running.entry, &mut running.future);
+        let handler = self.catch_panic(running.route, &mut running.future);
         let Poll::Ready(mut response) = poll_inline(&mut timed(&mut running.timer, handler)) else {
             return None;
         };
@@ -408,12 +393,13 @@ impl<S: Send + Sync + 'static> AppInner<S> {
     }
 
     /// Runs the selected responder. Rare cases are boxed to keep this future small.
-    pub(super) async fn run(self: Arc<Self>, dispatch: Dispatch<S>) -> http::Response<Body> {
+    pub(super) async fn run(self: Arc<Self>, dispatch: Dispatch) -> http::Response<Body> {
         let mut held = None;
         let (response, preferences) = match dispatch {
             Dispatch::Handler(running, preferences) => (self.run_handler(running).await, preferences),
             Dispatch::Pending(pending, preferences) => {
-                held = match HeldPermit::acquire(self.limits.of(pending.entry.spec), &pending.message) {
+                held = match HeldPermit::acquire(self.limits.of(pending.matched.route.spec), &pending.message)
+                {
                     Ok(held) => held,
                     Err(unavailable) => {
                         return http_response(Box::pin(self.finalize(unavailable, preferences)).await);
@@ -443,18 +429,18 @@ impl<S: Send + Sync + 'static> AppInner<S> {
     }
 
     /// Reads the body unless the handler streams it, and runs the handler. Returns an error response if the body cannot be read.
-    async fn run_pending(self: &Arc<Self>, pending: PendingRequest<S>) -> Response {
+    async fn run_pending(self: &Arc<Self>, pending: PendingRequest) -> Response {
         let PendingRequest {
-            entry,
-            captures,
+            matched,
             mut message,
             body,
         } = pending;
-        let limits = self.limits.of(entry.spec);
+        let route = matched.route;
+        let limits = self.limits.of(route.spec);
         let body_limit = limits
             .and_then(|limits| limits.body_limit)
             .unwrap_or(self.body_limit);
-        let timeout = if entry.streams {
+        let timeout = if route.streams {
             let (timeout, reading) = ResponseTimeout::after_body(self.timeout_for(limits));
             message = message.with_extension(PendingBody::new(body, body_limit, reading));
             timeout
@@ -473,42 +459,43 @@ impl<S: Send + Sync + 'static> AppInner<S> {
         {
             upgrade.set_message_limit(bytes);
         }
-        self.run_handler(self.prepare_handler(entry, captures, message, timeout))
+        self.run_handler(self.prepare_handler(matched, message, timeout))
             .await
     }
 
-    async fn run_handler(&self, mut running: RunningHandler<S>) -> Response {
+    async fn run_handler(&self, mut running: RunningHandler) -> Response {
         if let Some(timer) = &running.timer {
             timer.wake_others().await;
         }
         let RunningHandler {
-            entry,
+            route,
             future,
             timeout,
             timer,
             ..
         } = &mut running;
-        let handler = timed(timer, self.catch_panic(entry, future));
-        let mut response = timeout.run(entry.spec.name, handler).await;
-        self.save_session(running.timeout.scope(), running.entry.spec.name)
+        let handler = timed(timer, self.catch_panic(route, future));
+        let mut response = timeout.run(route.name, handler).await;
+        self.save_session(running.timeout.scope(), running.route.name)
             .await;
         self.complete_handler(&running, &mut response);
         response
     }
 
-    async fn run_with_before_hooks(self: Arc<Self>, entry: &'static Entry<S>, cx: Context<S>) -> Response {
+    /// Runs the `before` hooks, and the handler at this position of the route table.
+    async fn run_with_before_hooks(self: Arc<Self>, index: usize, cx: Box<dyn HookContext>) -> Response {
         for hook in &self.hooks.before {
-            if let Err(response) = hook(&cx).await {
+            if let Err(response) = cx.run(*hook).await {
                 return response;
             }
         }
-        (entry.handle)(cx).await
+        cx.start(index).await
     }
 
     /// Ends the scope of the request, sets the cookies, and runs the `after` hooks.
-    fn complete_handler(&self, running: &RunningHandler<S>, response: &mut Response) {
+    fn complete_handler(&self, running: &RunningHandler, response: &mut Response) {
         running.timeout.scope().finish();
-        self.apply_cookies(running.timeout.scope(), response, running.entry.spec.name);
+        self.apply_cookies(running.timeout.scope(), response, running.route.name);
         if let Some(message) = &running.message_for_after {
             let original = std::mem::replace(response, Response::new(Status::OK));
             let after = self.hooks.after.iter();
@@ -520,8 +507,9 @@ impl<S: Send + Sync + 'static> AppInner<S> {
 
     /// Saves a changed session, if sessions are in a store.
     pub(super) async fn save_session(&self, scope: &RequestScope, handler: &'static str) {
-        if self.context.sessions.has_store()
-            && let (Some(cookies), Some(keys)) = (scope.cookies(), &self.context.cookie_keys)
+        let settings = self.settings();
+        if settings.sessions.has_store()
+            && let (Some(cookies), Some(keys)) = (scope.cookies(), &settings.cookie_keys)
         {
             cookies.save_session(keys, handler).await;
         }
@@ -529,7 +517,11 @@ impl<S: Send + Sync + 'static> AppInner<S> {
 
     pub(super) fn apply_cookies(&self, scope: &RequestScope, response: &mut Response, handler: &'static str) {
         if let Some(cookies) = scope.cookies() {
-            cookies.apply_to(self.context.cookie_keys.as_ref(), response.headers_mut(), handler);
+            cookies.apply_to(
+                self.settings().cookie_keys.as_ref(),
+                response.headers_mut(),
+                handler,
+            );
         }
     }
 }

@@ -21,14 +21,14 @@ use std::time::Instant;
 
 /// The outermost service: decides the client and the authority of a request, writes the access log, and catches panics of layers, mounted services
 /// and `after` hooks.
-pub(super) struct RootService<S: 'static> {
-    pub(super) app: Arc<AppInner<S>>,
+pub(super) struct RootService {
+    pub(super) app: Arc<AppInner>,
     /// The application within its layers, if it has any.
     pub(super) layered: Option<AppService>,
     pub(super) addressing: Addressing,
 }
 
-impl<S: Send + Sync + 'static> HttpService for RootService<S> {
+impl HttpService for RootService {
     fn respond(&self, request: http::Request<Body>) -> BoxFuture<'static, http::Response<Body>> {
         match self.handle(
             request,
@@ -42,7 +42,7 @@ impl<S: Send + Sync + 'static> HttpService for RootService<S> {
     }
 }
 
-impl<S: Send + Sync + 'static> RootService<S> {
+impl RootService {
     /// Responds to a request of `client`. An address or a scheme that `client` lacks may be in the extensions of the request.
     ///
     /// With layers the response is never ready at once: they are not polled inline.
@@ -150,9 +150,9 @@ impl RequestMeta {
 }
 
 /// The application without its layers: the innermost service.
-pub(super) struct RouterService<S: 'static>(pub(super) Arc<AppInner<S>>);
+pub(super) struct RouterService(pub(super) Arc<AppInner>);
 
-impl<S: Send + Sync + 'static> HttpService for RouterService<S> {
+impl HttpService for RouterService {
     fn respond(&self, request: http::Request<Body>) -> BoxFuture<'static, http::Response<Body>> {
         let app = self.0.clone();
         let dispatch = app.dispatch(request, WebClient::default(), false);
@@ -161,14 +161,14 @@ impl<S: Send + Sync + 'static> HttpService for RouterService<S> {
 }
 
 /// The application inside a layer of its routes. It routes the request again, because a layer may have changed it.
-pub(super) struct LayeredRoutes<S: 'static> {
+pub(super) struct LayeredRoutes {
     /// Weak, because the application owns its layers.
-    pub(super) app: Weak<AppInner<S>>,
+    pub(super) app: Weak<AppInner>,
     /// The index of the layer.
     pub(super) index: usize,
 }
 
-impl<S: Send + Sync + 'static> HttpService for LayeredRoutes<S> {
+impl HttpService for LayeredRoutes {
     fn respond(&self, mut request: http::Request<Body>) -> BoxFuture<'static, http::Response<Body>> {
         let Some(app) = self.app.upgrade() else {
             let stopped = error_response(StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable");

@@ -3,7 +3,7 @@
 use super::tower::{AppService, BoxedLayer};
 use crate::error::{Error, Result};
 use crate::method::Kind;
-use crate::routing::Routes;
+use crate::routing::{ListedRoute, RouteList};
 use crate::spec::Spec;
 use http::Extensions;
 
@@ -34,9 +34,9 @@ impl RouteLayers {
     /// # Errors
     ///
     /// Returns an error if a table has no web routes, or a route that the application does not have.
-    pub(super) fn new<S: Send + Sync + 'static>(
-        layers: Vec<(Routes<S>, BoxedLayer)>,
-        routes: Routes<S>,
+    pub(super) fn new(
+        layers: Vec<(RouteList, BoxedLayer)>,
+        routes: &[&'static ListedRoute],
         inner: impl Fn(usize) -> AppService,
     ) -> Result<RouteLayers> {
         if layers.is_empty() {
@@ -45,7 +45,8 @@ impl RouteLayers {
         let mut by_route = vec![Vec::new(); routes.len()];
         let mut services = Vec::new();
         for (index, (table, layer)) in layers.into_iter().enumerate() {
-            let mut web_routes = table.specs().filter(|spec| spec.kind == Kind::Web).peekable();
+            let specs = table.iter().map(|route| route.spec);
+            let mut web_routes = specs.filter(|spec| spec.kind == Kind::Web).peekable();
             if web_routes.peek().is_none() {
                 return Err(Error::new(
                     "cannot add a layer to a table without web handlers: layers are for web requests; pass the table whose \
@@ -54,9 +55,9 @@ impl RouteLayers {
             }
             for spec in web_routes {
                 let same = routes
-                    .specs()
+                    .iter()
                     .zip(&mut by_route)
-                    .filter(|(route, _)| route.same_handler(spec));
+                    .filter(|(route, _)| route.spec.same_handler(spec));
                 let mut is_listed = false;
                 for (_, layers) in same {
                     is_listed = true;
@@ -76,6 +77,7 @@ impl RouteLayers {
     }
 
     /// Returns the outermost layer of a route that the request has not passed.
+    #[inline]
     pub(super) fn next(&self, route: usize, extensions: &Extensions) -> Option<&AppService> {
         let layers = self.by_route.get(route)?;
         let passed = extensions.get::<PassedLayers>();

@@ -3,13 +3,12 @@
 
 use super::inner::{ACCESS_LOG, AppInner};
 use super::limits::{ResponseTimeout, acquire_permit};
-use crate::extract::Captures;
 use crate::handler::{CallFuture, CatchPanic};
 use crate::message::{CalledOperation, Message};
 use crate::method::{Kind, Method};
 use crate::outcome::Outcome;
 use crate::response::{IntoReply, Payload, Response};
-use crate::routing::{Entry, Match, routed_text};
+use crate::routing::{Match, MatchedRoute, routed_text};
 use crate::rpc::api::{CallTarget, Handled, ResponseHandlers};
 use crate::spec::Spec;
 use crate::status::Status;
@@ -21,18 +20,23 @@ use std::future::ready;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-impl<S: Send + Sync + 'static> AppInner<S> {
+impl AppInner {
     /// Runs the handler of a message, within the limits of its route, and logs it. Also returns the route, if one matches.
     pub(super) fn handle_call(self: Arc<Self>, mut message: Message) -> (Option<&'static Spec>, CallFuture) {
         let access_log = AccessLogEntry::begin(&message);
         let path = call_path(message.path_as_sent());
-        let (entry, captures) = match self.find_call(&message, &path) {
+        let MatchedRoute {
+            route,
+            index,
+            captures,
+        } = match self.find_call(&message, &path) {
             Ok(found) => found,
             Err(status) => return error_response(access_log, status),
         };
-        let routed = routed_text(entry.spec, path);
+        let spec = route.spec;
+        let routed = routed_text(spec, path);
         message.set_decoded_path(routed);
-        let limits = self.limits.of(entry.spec);
+        let limits = self.limits.of(spec);
         if let Some(limit) = limits.and_then(|limits| limits.body_limit)
             && body_len(&message) > limit
         {
@@ -48,42 +52,36 @@ impl<S: Send + Sync + 'static> AppInner<S> {
         } else {
             limits.and_then(|limits| limits.timeout).flatten()
         };
-        let future = (entry.handle)(self.context(message, captures));
-        let handler = CatchPanic::new(entry.spec.name, future, self.templates.clone());
+        let future = self.handlers.start(index, message, captures, None);
+        let handler = CatchPanic::new(spec.name, future, self.templates.clone());
         let call = if limits.is_none() && timeout.is_none() && access_log.is_none() {
             CallFuture(Either::Left(handler))
         } else {
             // Boxed, so that calls without limits and log do not pay for the size of this future.
-            let limited = self.run_with_limits(entry, handler, timeout, access_log);
+            let limited = self.run_with_limits(spec, handler, timeout, access_log);
             CallFuture(Either::Right(limited.boxed()))
         };
-        (Some(entry.spec), call)
+        (Some(spec), call)
     }
 
     /// Finds the handler of a call: by the name of its operation, or by its path if it has none.
     ///
     /// A service that has no handler of the operation may still serve its path, without the contract. A handler of another operation is
     /// never called.
-    fn find_call(
-        &self,
-        message: &Message,
-        path: &CanonicalPath<'_>,
-    ) -> Result<(&'static Entry<S>, Captures), Status> {
+    fn find_call(&self, message: &Message, path: &CanonicalPath<'_>) -> Result<MatchedRoute, Status> {
         let operation = message.operation();
         if let Some(CalledOperation { name, contract }) = operation
-            && let Some((entry, captures)) = self.router.find_operation(message.kind(), name, path.bytes())
+            && let Some(found) = self.router.find_operation(message.kind(), name, path.bytes())
         {
-            self.contract_differences.check(entry.spec, *contract);
-            return Ok((entry, captures));
+            self.contract_differences.check(found.route.spec, *contract);
+            return Ok(found);
         }
         let status = match self.router.find(message.kind(), message.method(), path.bytes()) {
-            Match::Found { entry, captures, .. }
-                if operation.is_none() || entry.spec.operation.is_empty() =>
-            {
-                return Ok((entry, captures));
+            Match::Found(found) if operation.is_none() || found.route.spec.operation.is_empty() => {
+                return Ok(found);
             }
             Match::MethodNotAllowed { .. } => Status::METHOD_NOT_ALLOWED,
-            Match::Found { .. } | Match::NotFound => Status::NOT_FOUND,
+            Match::Found(_) | Match::NotFound => Status::NOT_FOUND,
         };
         Err(match operation {
             Some(operation) => status.message(format!(
@@ -96,15 +94,15 @@ impl<S: Send + Sync + 'static> AppInner<S> {
 
     async fn run_with_limits(
         self: Arc<Self>,
-        entry: &'static Entry<S>,
+        route: &'static Spec,
         handler: impl Future<Output = Response> + Unpin,
         timeout: Option<Duration>,
         access_log: Option<AccessLogEntry>,
     ) -> Response {
-        let response = match acquire_permit(self.limits.of(entry.spec)) {
+        let response = match acquire_permit(self.limits.of(route)) {
             Ok(_permit) => {
                 ResponseTimeout::from_first_wait(timeout)
-                    .run(entry.spec.name, handler)
+                    .run(route.name, handler)
                     .await
             }
             Err(unavailable) => unavailable.with_outcome(Outcome::Rejected),
@@ -116,23 +114,21 @@ impl<S: Send + Sync + 'static> AppInner<S> {
     }
 }
 
-impl<S: Send + Sync + 'static> AppInner<S> {
+impl AppInner {
     /// Finds the response handler of a call: that of its operation, or one without an operation whose route matches its path.
     fn find_response_handler(
         &self,
         operation: Option<&CalledOperation>,
         path: &[u8],
-    ) -> Option<(&'static Entry<S>, Captures)> {
+    ) -> Option<MatchedRoute> {
         if let Some(operation) = operation
             && let Some(found) = self.router.find_operation(Kind::Response, &operation.name, path)
         {
             return Some(found);
         }
         match self.router.find(Kind::Response, Method::Response, path) {
-            Match::Found { entry, captures, .. }
-                if operation.is_none() || entry.spec.operation.is_empty() =>
-            {
-                Some((entry, captures))
+            Match::Found(found) if operation.is_none() || found.route.spec.operation.is_empty() => {
+                Some(found)
             }
             _ => None,
         }
@@ -147,7 +143,7 @@ fn body_len(message: &Message) -> usize {
     )
 }
 
-impl<S: Send + Sync + 'static> ResponseHandlers for AppInner<S> {
+impl ResponseHandlers for AppInner {
     fn handles(&self, call: &CallTarget) -> bool {
         let path = call_path(&call.path);
         self.find_response_handler(call.operation.as_ref(), path.bytes())
@@ -158,15 +154,19 @@ impl<S: Send + Sync + 'static> ResponseHandlers for AppInner<S> {
         Box::pin(async move {
             let path = response.path_as_sent().to_owned();
             let routed = call_path(&path);
-            let (entry, captures) = self.find_response_handler(response.operation(), routed.bytes())?;
-            response.set_decoded_path(routed_text(entry.spec, routed));
-            let mut future = (entry.handle)(self.context(response, captures));
-            let response = self.catch_panic(entry, &mut future).await;
+            let MatchedRoute {
+                route,
+                index,
+                captures,
+            } = self.find_response_handler(response.operation(), routed.bytes())?;
+            response.set_decoded_path(routed_text(route.spec, routed));
+            let mut future = self.handlers.start(index, response, captures, None);
+            let response = self.catch_panic(route.spec, &mut future).await;
             let (status, _, payload) = response.into_shared_parts();
             match payload {
                 Payload::HandlerValue(value) => Some(value),
                 _ => {
-                    let handler = entry.spec.name;
+                    let handler = route.spec.name;
                     tracing::warn!(handler, path, %status, "response handler rejected a response or panicked");
                     None
                 }

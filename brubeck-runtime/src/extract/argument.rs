@@ -175,7 +175,7 @@ mod tests {
 
     async fn extract<T: DeserializeOwned + Send + Debug>(message: &Message) -> (Option<T>, Option<T>, bool) {
         let app = Arc::new(AppContext::for_tests(()));
-        let mut cx = Context::new(app, message.clone(), Captures::default());
+        let mut cx = Context::new(app, message.clone(), Captures::default(), None);
         cx.bind("a");
         let required = Arg::<T>::from_message(&cx).await;
         let optional = Option::<Arg<T>>::from_message(&cx).await;

@@ -66,6 +66,11 @@ impl<S> HandlerGuard<S> {
 /// reference count.
 pub(crate) struct AppContext<S> {
     pub(crate) state: S,
+    pub(crate) settings: ContextSettings,
+}
+
+/// The part of an application that extractors use and that does not depend on its state.
+pub(crate) struct ContextSettings {
     pub(crate) services: Services,
     /// Weak, because the response handlers own this context: a strong reference would be a cycle.
     pub(crate) response_handlers: Weak<dyn ResponseHandlers>,
@@ -96,8 +101,7 @@ impl<S> AppContext<S> {
                 Box::pin(std::future::ready(None))
             }
         }
-        AppContext {
-            state,
+        let settings = ContextSettings {
             services: Services::new(Arc::new(|_| Err(crate::Error::new("no services in this test")))),
             response_handlers: Weak::<NoResponseHandlers>::new(),
             cookie_keys: None,
@@ -106,29 +110,31 @@ impl<S> AppContext<S> {
             plain_http: false,
             development: true,
             sample_traces: false,
-        }
+        };
+        AppContext { state, settings }
     }
 }
 
 impl<S> Context<S> {
-    pub(crate) fn new(app: Arc<AppContext<S>>, message: Message, captures: Captures) -> Context<S> {
+    /// `scope` is that of the web request that waits for the response.
+    #[inline]
+    pub(crate) fn new(
+        app: Arc<AppContext<S>>,
+        message: Message,
+        captures: Captures,
+        scope: Option<Arc<RequestScope>>,
+    ) -> Context<S> {
         Context {
             app,
             message,
             captures,
             argument: "",
-            scope: None,
+            scope,
             cancel_signal: OnceLock::new(),
             trace: OnceLock::new(),
             #[cfg(feature = "multipart")]
             multipart: OnceLock::new(),
         }
-    }
-
-    /// Adds the scope of the web request that waits for the response.
-    pub(crate) fn with_scope(mut self, scope: Arc<RequestScope>) -> Context<S> {
-        self.scope = Some(scope);
-        self
     }
 
     /// Returns the scope of the web request, or `None` for service calls and service responses. Fallbacks and catchers have scopes of
@@ -209,7 +215,7 @@ impl<S> Context<S> {
     pub(crate) fn trace(&self) -> &Trace {
         self.trace.get_or_init(|| {
             let trace = Trace::from_message(&self.message);
-            Box::new(trace.unwrap_or_else(|| Trace::new_root(self.app.sample_traces)))
+            Box::new(trace.unwrap_or_else(|| Trace::new_root(self.app.settings.sample_traces)))
         })
     }
 
@@ -222,8 +228,8 @@ impl<S> Context<S> {
         form.as_ref().as_ref().map_err(Clone::clone)
     }
 
-    pub(crate) fn app(&self) -> &AppContext<S> {
-        &self.app
+    pub(crate) fn settings(&self) -> &ContextSettings {
+        &self.app.settings
     }
 }
 
@@ -245,7 +251,7 @@ mod tests {
         let body = Bytes::from_owner(Body(held.clone()));
         let message = Message::service(Method::Request, "/a").with_body(body);
         let app = Arc::new(AppContext::for_tests(7));
-        let cx = Context::new(app, message, Captures::default());
+        let cx = Context::new(app, message, Captures::default(), None);
         let signal = cx.cancel_signal();
         let guard = cx.release_message();
         assert_eq!((Arc::strong_count(&held), *guard.state()), (1, 7));

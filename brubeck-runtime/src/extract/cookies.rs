@@ -21,13 +21,13 @@ fn changes<S>(cx: &Context<S>) -> CookieChanges {
 /// Returns `false` if the application may send cookies without `Secure`: it runs without TLS, or the request was for a loopback address in
 /// development. Nothing that a client sends makes a difference otherwise.
 fn requires_secure_cookies<S>(cx: &Context<S>) -> bool {
-    let (app, message) = (cx.app(), cx.message());
+    let (settings, message) = (cx.settings(), cx.message());
     let is_loopback = || {
         message
             .authority()
             .is_some_and(|authority| authority.is_loopback())
     };
-    message.scheme() == Scheme::Https || !(app.plain_http || (app.development && is_loopback()))
+    message.scheme() == Scheme::Https || !(settings.plain_http || (settings.development && is_loopback()))
 }
 
 fn cookies<S>(cx: &Context<S>) -> Cookies {
@@ -46,7 +46,7 @@ impl<S: Send + Sync + 'static> FromMessage<S> for SignedCookies {
     type Rejection = Rejection;
 
     async fn from_message(cx: &Context<S>) -> Result<SignedCookies, Rejection> {
-        let Some(keys) = cx.app().cookie_keys.clone() else {
+        let Some(keys) = cx.settings().cookie_keys.clone() else {
             tracing::error!("signed cookies and sessions require `App::cookie_secret`");
             return Err(Rejection::new(
                 Status::INTERNAL_SERVER_ERROR,
@@ -66,7 +66,7 @@ impl<S: Send + Sync + 'static> FromMessage<S> for Session {
         match changes.session() {
             Some(session) => Ok(session),
             None => {
-                let session = Session::open(&cookies, changes.is_secure(), &cx.app().sessions).await;
+                let session = Session::open(&cookies, changes.is_secure(), &cx.settings().sessions).await;
                 Ok(changes.session_or(session))
             }
         }
@@ -77,6 +77,6 @@ impl<S: Send + Sync + 'static> FromMessage<S> for Sessions {
     type Rejection = Infallible;
 
     async fn from_message(cx: &Context<S>) -> Result<Sessions, Infallible> {
-        Ok(cx.app().sessions.clone())
+        Ok(cx.settings().sessions.clone())
     }
 }

@@ -15,7 +15,7 @@ impl<S: Send + Sync + 'static> FromMessage<S> for Services {
     type Rejection = Infallible;
 
     async fn from_message(cx: &Context<S>) -> Result<Services, Infallible> {
-        Ok(cx.app().services.with_caller(caller_context(cx)))
+        Ok(cx.settings().services.with_caller(caller_context(cx)))
     }
 }
 
@@ -24,7 +24,7 @@ impl<S: Send + Sync + 'static> FromMessage<S> for Services {
 fn caller_context<S>(cx: &Context<S>) -> Option<Arc<CallerContext>> {
     let message = cx.message();
     Some(Arc::new(CallerContext {
-        handlers: cx.app().response_handlers.upgrade()?,
+        handlers: cx.settings().response_handlers.upgrade()?,
         origin: message.extension::<Origin>().cloned(),
         deadline: Deadline::for_handler(cx.scope(), message),
         hops: message.call_meta().map_or(0, |call| call.hops.saturating_add(1)),

@@ -135,7 +135,7 @@ fn login_required<S>(cx: &Context<S>) -> Response {
     let message = cx.message();
     // A hook that requires a login also runs for the login page. Redirecting that request would never end.
     let is_login_page = |url: &str| url.split(['?', '#']).next() == Some(message.path());
-    match &cx.app().login_url {
+    match &cx.settings().login_url {
         Some(url)
             if !is_login_page(url) && ProblemFormat::negotiate(message.headers()) == ProblemFormat::Html =>
         {
@@ -170,10 +170,10 @@ mod tests {
     /// Returns the target of the redirect. Returns `None` if the response is 401.
     fn redirect_target(login_url: &str, method: Method, target: &str) -> Option<String> {
         let mut app = AppContext::for_tests(());
-        app.login_url = Some(login_url.to_owned());
+        app.settings.login_url = Some(login_url.to_owned());
         let html = HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static("text/html"))]);
         let message = Message::web(method, target).with_headers(html);
-        let cx = Context::new(Arc::new(app), message, Captures::default());
+        let cx = Context::new(Arc::new(app), message, Captures::default(), None);
         let response = login_required(&cx);
         match response.status().code() {
             401 => None,

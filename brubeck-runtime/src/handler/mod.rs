@@ -26,6 +26,7 @@
 //! and the end of a shutdown drop the future of the handler; nothing else stops it.
 
 mod application;
+pub(crate) mod arguments;
 pub(crate) mod blocking;
 mod latency;
 mod panics;

@@ -27,13 +27,16 @@ pub use prefixed::{
 };
 #[cfg(feature = "mongrel2")]
 pub(crate) use prefixes::prefixes;
-pub(crate) use proofs::find_unhandled_response;
 pub use proofs::{
-    NowaitCalls, Unreachable, check_answered, check_body, check_served, emit_error, shadow_checks,
+    NowaitCalls, Unreachable, check_answered, check_body, check_served, emit_error, first_errors,
+    shadow_checks,
 };
-pub(crate) use router::{Match, Router};
+pub(crate) use proofs::{find_unhandled_response, is_answered};
+pub(crate) use router::{Match, MatchedRoute, Router};
+pub(crate) use table::RouteList;
 pub use table::{
-    BoxFuture, Checked, Entry, HandlerFn, Listed, RouteHandler, Routes, entry, join, join_specs, specs, table,
+    BoxFuture, Checked, Entry, HandlerFn, Listed, ListedRoute, RouteHandler, Routes, entry, join, join_specs,
+    specs, table,
 };
 #[cfg(feature = "templates")]
 pub(crate) use url::UrlTable;

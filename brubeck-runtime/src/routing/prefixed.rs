@@ -288,10 +288,8 @@ pub const fn prefixed_entries<S, const N: usize>(
     let mut entries = [Entry::VACANT; N];
     let mut i = 0;
     while i < N {
-        entries[i] = Entry {
-            spec: &specs[i],
-            ..routes.entries()[i]
-        };
+        entries[i] = routes.entries()[i];
+        entries[i].route.spec = &specs[i];
         i += 1;
     }
     entries
@@ -308,6 +306,7 @@ pub(super) fn below_mount<'p>(mount: &str, path: &'p [u8]) -> Option<&'p [u8]> {
 
 /// Returns the text that has the captures of a route, if it differs from the path that was sent. The prefix of a table counts as
 /// if it ended in `/`.
+#[inline]
 pub(crate) fn routed_text(spec: &Spec, path: CanonicalPath<'_>) -> Option<Box<str>> {
     let is_mount = !spec.mount.is_empty() && path.bytes().len() == spec.mount.len();
     if is_mount && !spec.captures.is_empty() {

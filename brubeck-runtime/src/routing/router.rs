@@ -4,7 +4,7 @@ use super::automaton::Automaton;
 use super::captures::{ByteSetInterner, CaptureProgram};
 use super::dfa::CombinedDfa;
 use super::prefixed::below_mount;
-use super::table::{Entry, Routes};
+use super::table::ListedRoute;
 use crate::extract::Captures;
 use crate::method::{Kind, Method};
 use crate::spec::Spec;
@@ -20,8 +20,8 @@ const MAX_REGEX_SIZE: usize = 1 << 20;
 /// Paths are matched by combined automata, and captures are found by the program of the pattern. A regex is compiled only for a
 /// pattern with captures and no program, and for a pattern whose automaton would be too large.
 #[derive(Debug)]
-pub(crate) struct Router<S: 'static> {
-    resources: Vec<Resource<S>>,
+pub(crate) struct Router {
+    resources: Vec<Resource>,
     /// In the order of the resources.
     groups: Vec<MatchGroup>,
     /// The handlers of the operations of contracts, by kind and name. Tables below several prefixes can serve an operation more than once.
@@ -45,20 +45,20 @@ enum MatchGroup {
 }
 
 /// The handlers of one pattern.
-struct Resource<S: 'static> {
+struct Resource {
     /// Most resources have a single handler. It is stored in place, so a lookup follows no pointer to it.
-    first: MethodHandler<S>,
-    others: Vec<MethodHandler<S>>,
+    first: MethodHandler,
+    others: Vec<MethodHandler>,
     captures: CaptureFinder,
     /// The prefix of the table in which the resource is.
     mount: &'static str,
 }
 
 /// A handler of a resource. Kind and method are copied here, because every request compares them.
-struct MethodHandler<S: 'static> {
+struct MethodHandler {
     kind: Kind,
     method: Method,
-    entry: &'static Entry<S>,
+    route: &'static ListedRoute,
     /// The position in the route table.
     index: usize,
 }
@@ -80,20 +80,24 @@ pub(super) struct CaptureRegex {
 
 /// The result of a lookup.
 #[derive(Debug)]
-pub(crate) enum Match<S: 'static> {
-    Found {
-        entry: &'static Entry<S>,
-        /// The positions of the captures in the path.
-        captures: Captures,
-        /// The position in the route table.
-        index: usize,
-    },
+pub(crate) enum Match {
+    Found(MatchedRoute),
     /// The resource has no handler for this kind of message and this method.
     MethodNotAllowed {
         /// The methods for which the resource has a handler of this kind; may be empty.
         allowed: Vec<Method>,
     },
     NotFound,
+}
+
+/// The route of a message.
+#[derive(Debug)]
+pub(crate) struct MatchedRoute {
+    pub(crate) route: &'static ListedRoute,
+    /// The position in the route table.
+    pub(crate) index: usize,
+    /// The positions of the captures in the path.
+    pub(crate) captures: Captures,
 }
 
 /// The error of [`Router::new`]: the regex of a pattern is too large.
@@ -124,27 +128,27 @@ impl fmt::Display for RouterError {
 // The text includes the cause, so `source` does not return it again.
 impl std::error::Error for RouterError {}
 
-impl<S> Router<S> {
+impl Router {
     /// Prepares a table.
     ///
     /// # Errors
     ///
     /// Returns an error if the regex of a pattern would take more than 1 MiB.
-    pub(crate) fn new(routes: Routes<S>) -> Result<Router<S>, RouterError> {
-        let mut resources: Vec<Resource<S>> = Vec::new();
+    pub(crate) fn new(routes: &[&'static ListedRoute]) -> Result<Router, RouterError> {
+        let mut resources: Vec<Resource> = Vec::new();
         let mut by_resource: HashMap<&'static [u8], usize> = HashMap::new();
         let mut operations: HashMap<_, Vec<OperationHandler>> = HashMap::new();
         let mut sets = ByteSetInterner::default();
-        for (index, entry) in routes.entries().iter().enumerate() {
-            let handler = MethodHandler::new(index, entry);
+        for (index, route) in routes.iter().enumerate() {
+            let handler = MethodHandler::new(index, route);
             let resource = *by_resource
-                .entry(entry.spec.resource())
+                .entry(route.spec.resource())
                 .or_insert(resources.len());
-            if !entry.spec.operation.is_empty() {
+            if !route.spec.operation.is_empty() {
                 let handlers = resources
                     .get(resource)
                     .map_or(0, |resource| 1 + resource.others.len());
-                let name = (entry.spec.kind, entry.spec.operation);
+                let name = (route.spec.kind, route.spec.operation);
                 operations.entry(name).or_default().push(OperationHandler {
                     resource,
                     handler: handlers,
@@ -155,8 +159,8 @@ impl<S> Router<S> {
                 None => resources.push(Resource {
                     first: handler,
                     others: Vec::new(),
-                    captures: CaptureFinder::new(entry.spec, &mut sets)?,
-                    mount: entry.spec.mount,
+                    captures: CaptureFinder::new(route.spec, &mut sets)?,
+                    mount: route.spec.mount,
                 }),
             }
         }
@@ -172,22 +176,19 @@ impl<S> Router<S> {
     pub(crate) fn specs(&self) -> impl Iterator<Item = &'static Spec> {
         self.resources
             .iter()
-            .flat_map(|resource| resource.handlers().map(|handler| handler.entry.spec))
+            .flat_map(|resource| resource.handlers().map(|handler| handler.route.spec))
     }
 
     /// Returns the handler for this path, in its [canonical](crate::target::CanonicalPath) form. The first resource that matches
     /// decides; the kinds and methods of its handlers are compared after that.
-    pub(crate) fn find(&self, kind: Kind, method: Method, path: &[u8]) -> Match<S> {
+    #[inline]
+    pub(crate) fn find(&self, kind: Kind, method: Method, path: &[u8]) -> Match {
         let Some(resource) = self.first_match(path) else {
             return Match::NotFound;
         };
         let handlers = resource.handlers().filter(|handler| handler.kind == kind);
         match handlers.clone().find(|handler| handler.method == method) {
-            Some(handler) => Match::Found {
-                entry: handler.entry,
-                captures: resource.captures(path),
-                index: handler.index,
-            },
+            Some(handler) => Match::Found(handler.matched(resource.captures(path))),
             None => Match::MethodNotAllowed {
                 allowed: handlers.map(|handler| handler.method).collect(),
             },
@@ -196,12 +197,7 @@ impl<S> Router<S> {
 
     /// Returns the handler of an operation, and the captures of the path if its pattern matches. If there are several, the first one whose
     /// pattern matches the path is preferred.
-    pub(crate) fn find_operation(
-        &self,
-        kind: Kind,
-        operation: &str,
-        path: &[u8],
-    ) -> Option<(&'static Entry<S>, Captures)> {
+    pub(crate) fn find_operation(&self, kind: Kind, operation: &str, path: &[u8]) -> Option<MatchedRoute> {
         let handlers = self.operations.get(&(kind, operation))?;
         let place = |place: &OperationHandler| {
             let resource = self.resources.get(place.resource)?;
@@ -209,13 +205,14 @@ impl<S> Router<S> {
         };
         let mut places = handlers.iter().filter_map(place);
         if let Some((resource, handler)) = places.clone().find(|(resource, _)| resource.matches(path)) {
-            return Some((handler.entry, resource.captures(path)));
+            return Some(handler.matched(resource.captures(path)));
         }
         let (_, handler) = places.next()?;
-        Some((handler.entry, Captures::absent(handler.entry.spec.captures.len())))
+        Some(handler.matched(Captures::absent(handler.route.spec.captures.len())))
     }
 
-    fn first_match(&self, path: &[u8]) -> Option<&Resource<S>> {
+    #[inline]
+    fn first_match(&self, path: &[u8]) -> Option<&Resource> {
         let index = self.groups.iter().find_map(|group| match group {
             MatchGroup::Combined(dfa) => dfa.first_match(path),
             MatchGroup::Regex(index) => {
@@ -229,7 +226,7 @@ impl<S> Router<S> {
 
 impl MatchGroup {
     /// Combines consecutive resources that have an automaton. A resource without one gets a group of its own.
-    fn of<S>(resources: &[Resource<S>]) -> Vec<MatchGroup> {
+    fn of(resources: &[Resource]) -> Vec<MatchGroup> {
         let combine = |pending: &[(usize, Automaton)]| {
             CombinedDfa::build(pending).into_iter().map(MatchGroup::Combined)
         };
@@ -248,24 +245,34 @@ impl MatchGroup {
     }
 }
 
-impl<S> MethodHandler<S> {
-    fn new(index: usize, entry: &'static Entry<S>) -> MethodHandler<S> {
+impl MethodHandler {
+    fn new(index: usize, route: &'static ListedRoute) -> MethodHandler {
         MethodHandler {
-            kind: entry.spec.kind,
-            method: entry.spec.method,
-            entry,
+            kind: route.spec.kind,
+            method: route.spec.method,
+            route,
             index,
+        }
+    }
+
+    #[inline]
+    fn matched(&self, captures: Captures) -> MatchedRoute {
+        MatchedRoute {
+            route: self.route,
+            index: self.index,
+            captures,
         }
     }
 }
 
-impl<S> Resource<S> {
-    fn handlers(&self) -> impl Iterator<Item = &MethodHandler<S>> + Clone {
+impl Resource {
+    #[inline]
+    fn handlers(&self) -> impl Iterator<Item = &MethodHandler> + Clone {
         std::iter::once(&self.first).chain(&self.others)
     }
 
     fn automaton(&self) -> Automaton {
-        Automaton(self.first.entry.spec.automaton)
+        Automaton(self.first.route.spec.automaton)
     }
 
     fn matches(&self, path: &[u8]) -> bool {
@@ -281,6 +288,7 @@ impl<S> Resource<S> {
     }
 
     /// Returns the captures of a path that matches.
+    #[inline]
     fn captures(&self, path: &[u8]) -> Captures {
         if self.mount.is_empty() {
             return self.captures.find(path);
@@ -354,16 +362,10 @@ impl CaptureRegex {
     }
 }
 
-impl<S> fmt::Debug for Resource<S> {
+impl fmt::Debug for Resource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list()
-            .entries(self.handlers().map(|handler| handler.entry.spec.name))
+            .entries(self.handlers().map(|handler| handler.route.spec.name))
             .finish()
-    }
-}
-
-impl<S> fmt::Debug for Entry<S> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.spec.fmt(f)
     }
 }

@@ -12,6 +12,9 @@ pub type BoxFuture = Pin<Box<dyn Future<Output = Response> + Send>>;
 /// A handler with its types erased. Its future is boxed for this, once for each message.
 pub type HandlerFn<S> = fn(Context<S>) -> BoxFuture;
 
+/// The routes of a table, in order.
+pub(crate) type RouteList = Vec<&'static ListedRoute>;
+
 /// The routes of an application, in the order in which they are tried. `S` is the state of the application.
 ///
 /// ```
@@ -94,7 +97,19 @@ impl<S> Routes<S> {
     /// assert!(ROUTES.specs().map(|spec| spec.name).eq(["index"]));
     /// ```
     pub fn specs(&self) -> impl Iterator<Item = &'static Spec> + use<S> {
-        self.0.iter().map(|entry| entry.spec)
+        self.0.iter().map(|entry| entry.route.spec)
+    }
+
+    /// Returns the routes without their handlers.
+    pub(crate) fn listed(&self) -> RouteList {
+        let mut listed = Vec::with_capacity(self.0.len());
+        // Every program compiles this function for its own state, and an iterator would be ten times as much code.
+        let mut index = 0;
+        while index < self.0.len() {
+            listed.push(&self.0[index].route);
+            index += 1;
+        }
+        listed
     }
 
     #[doc(hidden)]
@@ -115,14 +130,32 @@ impl<S> std::fmt::Debug for Routes<S> {
 
 /// A handler in the table. It is `Copy`, so that constant evaluation can nest tables.
 pub struct Entry<S: 'static> {
-    /// The description of its route.
-    pub spec: &'static Spec,
+    /// Its route.
+    pub route: ListedRoute,
     /// Runs the handler.
     pub handle: HandlerFn<S>,
+}
+
+/// The route of a handler in the table: the part of its entry that does not depend on the state of the application.
+#[derive(Clone, Copy, Debug)]
+pub struct ListedRoute {
+    /// The description of the route.
+    pub spec: &'static Spec,
     /// The handler streams the body of a web request.
     pub streams: bool,
     /// The calls with `nowait` in the source text of the handler.
     pub nowait_calls: NowaitCalls,
+}
+
+impl ListedRoute {
+    /// Creates the route of a handler that neither streams the body nor makes calls with `nowait`.
+    pub const fn new(spec: &'static Spec) -> ListedRoute {
+        ListedRoute {
+            spec,
+            streams: false,
+            nowait_calls: NowaitCalls::NONE,
+        }
+    }
 }
 
 impl<S> Clone for Entry<S> {
@@ -136,10 +169,8 @@ impl<S> Copy for Entry<S> {}
 impl<S> Entry<S> {
     /// Fills an array before the entries are copied into it.
     pub(super) const VACANT: Entry<S> = Entry {
-        spec: &Spec::BROKEN,
+        route: ListedRoute::new(&Spec::BROKEN),
         handle: vacant::<S>,
-        streams: false,
-        nowait_calls: NowaitCalls::NONE,
     };
 }
 
@@ -176,10 +207,12 @@ pub trait RouteHandler<S>: Routed {
 /// Returns the entry of a handler.
 pub const fn entry<H: RouteHandler<S>, S>() -> Entry<S> {
     Entry {
-        spec: const { &H::SPEC },
+        route: ListedRoute {
+            spec: const { &H::SPEC },
+            streams: H::STREAMS,
+            nowait_calls: H::NOWAIT_CALLS,
+        },
         handle: H::handle,
-        streams: H::STREAMS,
-        nowait_calls: H::NOWAIT_CALLS,
     }
 }
 
@@ -225,7 +258,7 @@ pub const fn specs<S, const N: usize>(routes: Routes<S>) -> [&'static Spec; N] {
     let mut specs: [&'static Spec; N] = [&Spec::BROKEN; N];
     let mut i = 0;
     while i < N {
-        specs[i] = routes.0[i].spec;
+        specs[i] = routes.0[i].route.spec;
         i += 1;
     }
     specs

@@ -4,7 +4,7 @@ use super::automaton::Automaton;
 use super::captures::ByteSetInterner;
 use super::prefixed::{below_mount, routed_text};
 use super::router::CaptureFinder;
-use super::table::Routes;
+use super::table::{ListedRoute, Routes};
 use crate::const_string::{ConstString, is_same};
 use crate::extract::operation::{push_segment, push_segments};
 use crate::method::Kind;
@@ -339,7 +339,7 @@ pub const fn url_spec<S>(routes: Routes<S>, handler: &Spec, names: &[&str]) -> &
     let mut found: Option<&'static Spec> = None;
     let mut i = 0;
     while i < entries.len() {
-        let spec = entries[i].spec;
+        let spec = entries[i].route.spec;
         if spec.same_handler(handler) {
             match found {
                 Some(other) if !is_same(other.mount, spec.mount) => {
@@ -456,10 +456,10 @@ type Location = (&'static str, u32, &'static str);
 static MOUNTS: Mutex<Option<HashMap<Location, &'static str>>> = Mutex::new(None);
 
 /// Records where an application lists its handlers.
-pub(crate) fn record_mounts<S>(routes: Routes<S>) {
+pub(crate) fn record_mounts(routes: &[&'static ListedRoute]) {
     let mut mounts = MOUNTS.lock().unwrap_or_else(PoisonError::into_inner);
     let mounts = mounts.get_or_insert_default();
-    for spec in routes.specs() {
+    for ListedRoute { spec, .. } in routes {
         let mount = mounts
             .entry((spec.file, spec.line, spec.name))
             .or_insert(spec.mount);
@@ -482,8 +482,8 @@ pub(crate) struct UrlTable(Vec<UrlRoute>);
 
 #[cfg(feature = "templates")]
 impl UrlTable {
-    pub(crate) fn new<S>(routes: Routes<S>) -> UrlTable {
-        UrlTable(routes.specs().map(UrlRoute::new).collect())
+    pub(crate) fn new(routes: &[&'static ListedRoute]) -> UrlTable {
+        UrlTable(routes.iter().map(|route| UrlRoute::new(route.spec)).collect())
     }
 
     /// Builds the URL of a handler that is known.

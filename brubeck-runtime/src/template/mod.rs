@@ -12,7 +12,7 @@ use values::Mistake;
 pub(crate) use values::{page as page_variables, value as variable};
 
 use crate::response::{IntoReply, Payload, Problem, Response, View};
-use crate::routing::{Routes, UrlTable};
+use crate::routing::{ListedRoute, UrlTable};
 use crate::spec::Spec;
 use crate::status::Status;
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, TemplateSource, Value, path_loader};
@@ -166,10 +166,10 @@ const MAX_LOGGED: usize = 1000;
 
 impl Templates {
     /// Creates the templates of an application. Returns an error if the folder cannot be read.
-    pub(crate) fn new<S>(
+    pub(crate) fn new(
         config: TemplateConfig,
         development: bool,
-        routes: Routes<S>,
+        routes: &[&'static ListedRoute],
     ) -> crate::error::Result<Templates> {
         let TemplateConfig { folder, additions } = config;
         let urls = Arc::new(UrlTable::new(routes));

@@ -3,12 +3,10 @@
 use super::*;
 use minijinja::context;
 
-const ROUTES: Routes<()> = crate::routing::table(&[]);
-
 const HELLO: &[(&str, &str)] = &[("hello.html", "<p>{{ name }}</p>")];
 
 fn no_folder() -> Templates {
-    Templates::new(TemplateConfig::default(), true, ROUTES).unwrap()
+    Templates::new(TemplateConfig::default(), true, &[]).unwrap()
 }
 
 fn in_folder(folder: &Path) -> crate::error::Result<Templates> {
@@ -19,7 +17,7 @@ fn in_folder(folder: &Path) -> crate::error::Result<Templates> {
             ..TemplateConfig::default()
         },
         true,
-        ROUTES,
+        &[],
     )
 }
 
@@ -251,7 +249,7 @@ fn book_page(development: bool, template: &'static str) -> Option<String> {
         urls: &[],
         context: page_variables("BookPage", vec![("book", variable(&book))]),
     };
-    let templates = Templates::new(TemplateConfig::default(), development, ROUTES).unwrap();
+    let templates = Templates::new(TemplateConfig::default(), development, &[]).unwrap();
     let response = templates.render(Response::view(Status::OK, view));
     (response.status().code() == 200).then(|| text(&response).to_owned())
 }

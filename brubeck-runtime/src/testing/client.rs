@@ -60,7 +60,7 @@ impl TestClient {
     /// Panics if the configuration of the application is not valid. The message contains the reason.
     #[track_caller]
     pub fn new<S: Send + Sync + 'static>(app: App<S>) -> TestClient {
-        match app.into_application() {
+        match app.erase().into_application() {
             Ok((application, service)) => TestClient::over(service, TestSockets::new(application, None)),
             Err(error) => panic!("the configuration of the application is not valid: {error:?}"),
         }

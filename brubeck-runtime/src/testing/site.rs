@@ -2,7 +2,7 @@
 
 use super::TestClient;
 use super::sockets::TestSockets;
-use crate::app::{App, AppService, Service};
+use crate::app::{App, AppService, ErasedApp, Service};
 use crate::error::{Error, Result};
 use crate::handler::{Application, Stop};
 use crate::message::Message;
@@ -64,6 +64,10 @@ pub struct TestSite {
 /// Assembles an application whose clients open their links with the function that is passed.
 type AssembleFn = Box<dyn FnOnce(OpenLink) -> Result<(Arc<dyn Application>, AppService)> + Send>;
 
+fn assemble_fn(app: ErasedApp) -> AssembleFn {
+    Box::new(|open_link| app.application(open_link))
+}
+
 impl TestSite {
     /// Creates a site with an application of these routes and this state: see the example of [`TestSite`].
     ///
@@ -83,7 +87,7 @@ impl TestSite {
     /// ```
     pub fn of<S: Send + Sync + 'static>(app: App<S>) -> TestSite {
         TestSite {
-            application: Box::new(|open| app.application(open)),
+            application: assemble_fn(app.erase()),
             services: Vec::new(),
         }
     }
@@ -94,8 +98,7 @@ impl TestSite {
     ///
     /// The settings of `service` apply, such as its passphrase and its concurrency.
     pub fn service<S: Send + Sync + 'static>(mut self, service: Service, app: App<S>) -> TestSite {
-        self.services
-            .push((service, Box::new(|open| app.application(open))));
+        self.services.push((service, assemble_fn(app.erase())));
         self
     }
 

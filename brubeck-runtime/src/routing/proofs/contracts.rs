@@ -41,7 +41,7 @@ pub const fn check_answered<S>(routes: Routes<S>, operations: &[&Spec]) {
 }
 
 /// Returns `true` if the first route that matches every path of the operation belongs to a resource with a response handler.
-pub(super) const fn is_answered<S>(routes: Routes<S>, operation: &Spec) -> bool {
+pub(crate) const fn is_answered<S>(routes: Routes<S>, operation: &Spec) -> bool {
     // Responses are routed by the path of the call, with a method and kind of their own.
     let response = operation.handled_by(operation.name, Method::Response, Kind::Response);
     match first_covering(routes, operation) {
@@ -68,8 +68,8 @@ const fn first_covering<S>(routes: Routes<S>, operation: &Spec) -> Option<&'stat
     let entries = routes.entries();
     let mut i = 0;
     while i < entries.len() {
-        if covers(entries[i].spec, operation) {
-            return Some(entries[i].spec);
+        if covers(entries[i].route.spec, operation) {
+            return Some(entries[i].route.spec);
         }
         i += 1;
     }
@@ -81,7 +81,7 @@ const fn has_handler<S>(routes: Routes<S>, spec: &Spec, operation: &Spec, withou
     let entries = routes.entries();
     let mut i = 0;
     while i < entries.len() {
-        let handler = entries[i].spec;
+        let handler = entries[i].route.spec;
         let is_for_operation = is_same(handler.operation, operation.operation)
             || (without_contract && handler.operation.is_empty());
         if is_for_operation && handler.same_resource(spec) && handler.same_method(operation) {

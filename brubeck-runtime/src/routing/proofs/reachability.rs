@@ -2,7 +2,7 @@
 
 use crate::routing::automaton::{Automaton, Edge};
 use crate::routing::router::{Match, Router, RouterError};
-use crate::routing::table::Routes;
+use crate::routing::table::{ListedRoute, Routes};
 use crate::spec::Spec;
 use std::collections::HashSet;
 use std::fmt;
@@ -82,56 +82,60 @@ impl<S> Routes<S> {
     /// route with a pattern that is too large for a proof. Routes with such a pattern are not checked themselves, nor is a route whose
     /// search would take too long. If the regex of a route would take more than 1 MiB, the error is about the first such route only.
     pub fn check(&self) -> Result<(), Unreachable> {
-        let router = Router::new(*self)?;
-        // The first handler of each pattern text, in order.
-        let mut resources: Vec<&'static Spec> = Vec::new();
-        let mut unreachable = Vec::new();
-        for spec in self.specs() {
-            let first = resources
-                .iter()
-                .find(|earlier| earlier.same_resource(spec))
-                .copied();
-            if first.is_none() {
-                resources.push(spec);
-            }
-            // Nothing is known about a pattern that is too large; `Router::new` has checked that its regex compiles.
-            if Automaton(spec.automaton).is_absent() {
-                continue;
-            }
-            let end = resources
-                .iter()
-                .position(|resource| resource.same_resource(spec))
-                .unwrap_or(resources.len());
-            let earlier: Vec<Automaton> = resources
-                .iter()
-                .take(end)
-                .map(|resource| Automaton(resource.automaton))
-                .filter(|automaton| !automaton.is_absent())
-                .collect();
-            match find_own_path(Automaton(spec.automaton), &earlier) {
-                OwnPath::Found(path) if !reaches(&router, spec, &path) => {
-                    // The search has excluded the paths of all earlier patterns except those without an automaton.
-                    unreachable.push(format!(
+        check(&self.listed())
+    }
+}
+
+fn check(routes: &[&'static ListedRoute]) -> Result<(), Unreachable> {
+    let router = Router::new(routes)?;
+    // The first handler of each pattern text, in order.
+    let mut resources: Vec<&'static Spec> = Vec::new();
+    let mut unreachable = Vec::new();
+    for ListedRoute { spec, .. } in routes {
+        let first = resources
+            .iter()
+            .find(|earlier| earlier.same_resource(spec))
+            .copied();
+        if first.is_none() {
+            resources.push(spec);
+        }
+        // Nothing is known about a pattern that is too large; `Router::new` has checked that its regex compiles.
+        if Automaton(spec.automaton).is_absent() {
+            continue;
+        }
+        let end = resources
+            .iter()
+            .position(|resource| resource.same_resource(spec))
+            .unwrap_or(resources.len());
+        let earlier: Vec<Automaton> = resources
+            .iter()
+            .take(end)
+            .map(|resource| Automaton(resource.automaton))
+            .filter(|automaton| !automaton.is_absent())
+            .collect();
+        match find_own_path(Automaton(spec.automaton), &earlier) {
+            OwnPath::Found(path) if !reaches(&router, spec, &path) => {
+                // The search has excluded the paths of all earlier patterns except those without an automaton.
+                unreachable.push(format!(
                         "route `{}` does not get the path {path}: an earlier route, whose pattern is too large for a proof, matches it\n  {}",
                         spec.name,
                         location(spec)
                     ));
-                }
-                OwnPath::Found(_) | OwnPath::Unknown => {}
-                OwnPath::None => {
-                    unreachable.push(format!(
-                        "route `{}` can never run: the routes before it match every path it matches\n  {}",
-                        spec.name,
-                        location(spec)
-                    ));
-                }
+            }
+            OwnPath::Found(_) | OwnPath::Unknown => {}
+            OwnPath::None => {
+                unreachable.push(format!(
+                    "route `{}` can never run: the routes before it match every path it matches\n  {}",
+                    spec.name,
+                    location(spec)
+                ));
             }
         }
-        if unreachable.is_empty() {
-            Ok(())
-        } else {
-            Err(Unreachable(unreachable))
-        }
+    }
+    if unreachable.is_empty() {
+        Ok(())
+    } else {
+        Err(Unreachable(unreachable))
     }
 }
 
@@ -139,9 +143,9 @@ fn location(spec: &Spec) -> String {
     format!("`{}` at {}:{}", spec.pattern, spec.file, spec.line)
 }
 
-fn reaches<S>(router: &Router<S>, spec: &'static Spec, path: &str) -> bool {
+fn reaches(router: &Router, spec: &'static Spec, path: &str) -> bool {
     match router.find(spec.kind, spec.method, path.as_bytes()) {
-        Match::Found { entry, .. } => std::ptr::eq(entry.spec, spec) || entry.spec.same_resource(spec),
+        Match::Found(found) => std::ptr::eq(found.route.spec, spec) || found.route.spec.same_resource(spec),
         _ => false,
     }
 }
@@ -242,8 +246,7 @@ fn path(nodes: &[Visited], end: usize) -> Option<String> {
 mod tests {
     use crate::method::{Kind, Method};
     use crate::response::Response;
-    use crate::routing::proofs::NowaitCalls;
-    use crate::routing::table::{Entry, Routes, table};
+    use crate::routing::table::{Entry, ListedRoute, Routes, table};
     use crate::spec::Spec;
     use crate::status::Status;
 
@@ -254,10 +257,8 @@ mod tests {
 
     fn routes(specs: [Spec; 2]) -> Routes<()> {
         let entries = specs.map(|spec| Entry {
-            spec: Box::leak(Box::new(spec)),
+            route: ListedRoute::new(Box::leak(Box::new(spec))),
             handle: |_| Box::pin(async { Response::new(Status::OK) }),
-            streams: false,
-            nowait_calls: NowaitCalls::NONE,
         });
         table(Box::leak(Box::new(entries)))
     }

@@ -3,10 +3,9 @@
 //!
 //! [`Call::nowait`]: crate::Call::nowait
 
-use super::contracts::is_answered;
 use crate::method::{Kind, Method};
 use crate::routing::router::{Match, Router};
-use crate::routing::table::{Entry, Routes};
+use crate::routing::table::ListedRoute;
 use crate::spec::Spec;
 use crate::target::call_path;
 
@@ -50,33 +49,37 @@ impl NowaitCalls {
 
 /// Describes the first call whose response would be lost. An operation passes if its responses are proven to have a response handler, or if
 /// its example path has one.
-pub(crate) fn find_unhandled_response<S>(routes: Routes<S>, router: &Router<S>) -> Option<String> {
+pub(crate) fn find_unhandled_response(
+    routes: &[&'static ListedRoute],
+    router: &Router,
+    is_answered: impl Fn(&Spec) -> bool,
+) -> Option<String> {
     let is_handled = |path: &str| {
         matches!(
             router.find(Kind::Response, Method::Response, call_path(path).bytes()),
-            Match::Found { .. }
+            Match::Found(_)
         )
     };
-    routes.entries().iter().find_map(|entry| {
-        let unhandled = entry
+    routes.iter().find_map(|route| {
+        let unhandled = route
             .nowait_calls
             .called_operations()
-            .find(|operation| !is_answered(routes, operation) && !is_handled(operation.example));
+            .find(|operation| !is_answered(operation) && !is_handled(operation.example));
         if let Some(operation) = unhandled {
             let attribute = format!("#[response_handler({})]", operation.name);
-            return Some(describe(entry, operation.name, &attribute));
+            return Some(describe(route, operation.name, &attribute));
         }
-        let path = entry.nowait_calls.paths.iter().find(|path| !is_handled(path))?;
+        let path = route.nowait_calls.paths.iter().find(|path| !is_handled(path))?;
         Some(describe(
-            entry,
+            route,
             path,
             &format!("#[response_handler(\"^{path}\")]"),
         ))
     })
 }
 
-fn describe<S>(entry: &Entry<S>, called: &str, attribute: &str) -> String {
-    let Spec { name, file, line, .. } = entry.spec;
+fn describe(route: &ListedRoute, called: &str, attribute: &str) -> String {
+    let Spec { name, file, line, .. } = route.spec;
     format!(
         "`{name}` at {file}:{line} calls `{called}` with `nowait`, but no response handler handles the response; \
          list a function with `{attribute}` in `routes!`, or await the call"

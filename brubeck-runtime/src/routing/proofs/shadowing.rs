@@ -1,5 +1,6 @@
 //! The proofs of `routes!`: no route is listed twice, and no route is shadowed by an earlier one.
 
+use super::prefix_index::PrefixIndex;
 use super::subset::is_subset;
 use crate::const_string::ConstString;
 use crate::routing::automaton::Automaton;
@@ -11,20 +12,15 @@ use crate::spec::Spec;
 /// `counts` is the number of routes of each entry of the list. Two routes of one entry, which is a nested table, are not compared:
 /// that was done where the table was defined.
 pub const fn shadow_checks<const N: usize>(specs: &[&Spec; N], counts: &[usize]) -> [u32; N] {
-    // Constant evaluation reads local memory much faster than statics.
-    let mut heads = [[0u128; 2]; N];
-    let mut i = 0;
-    while i < N {
-        heads[i] = specs[i].prefix.head();
-        i += 1;
-    }
+    let mut earlier = PrefixIndex::<N>::new();
     let mut checks = [0; N];
     let (mut start, mut item) = (0, 0);
     while item < counts.len() {
         let end = start + counts[item];
         let mut i = start;
         while i < end {
-            checks[i] = shadow_check(specs, &heads, start, i);
+            checks[i] = shadow_check(specs, &earlier, start, i);
+            earlier.push(i, specs[i].prefix);
             i += 1;
         }
         start = end;
@@ -37,19 +33,17 @@ pub const fn shadow_checks<const N: usize>(specs: &[&Spec; N], counts: &[usize])
 /// [`shadow_checks`].
 const fn shadow_check<const N: usize>(
     specs: &[&Spec; N],
-    heads: &[[u128; 2]; N],
+    earlier: &PrefixIndex<N>,
     start: usize,
     index: usize,
 ) -> u32 {
     let late = specs[index];
-    let head = heads[index][0];
     let (mut shadow, mut is_decided) = (0, late.is_broken());
-    let mut i = 0;
-    while i < index {
-        // A route can only be shadowed by one whose forced prefix is a prefix of its own. This excludes almost all pairs. For
-        // most of them it suffices to compare the first half of the prefix, so that is done first.
-        if head & heads[i][1] == heads[i][0] && late.prefix.extends(specs[i].prefix) {
-            let early = specs[i];
+    // A route can only be shadowed by one whose forced prefix is a prefix of its own. This excludes almost all pairs.
+    let mut candidates = earlier.with_prefix_of(late.prefix);
+    while let Some(i) = earlier.next(&mut candidates) {
+        let early = specs[i];
+        if late.prefix.extends(early.prefix) {
             if late.same_resource(early) {
                 if late.same_method(early) && i < start && !late.is_broken() {
                     return i as u32 + 1;
@@ -61,7 +55,6 @@ const fn shadow_check<const N: usize>(
                 shadow = i as u32 + 1;
             }
         }
-        i += 1;
     }
     shadow
 }
@@ -71,25 +64,33 @@ const fn shadows(early: &Spec, late: &Spec) -> bool {
     !early.is_absent() && !late.is_absent() && is_subset(late, early)
 }
 
-/// Panics, which is a compile error, if a route of this entry of the list is shadowed or listed twice. The error is about the first such
-/// route.
+/// Returns a number for each entry of the list: one plus the index of its first route that is shadowed or listed twice, or zero if there is no
+/// such route.
+pub const fn first_errors<const N: usize>(shadow_checks: &[u32], counts: &[usize; N]) -> [usize; N] {
+    let mut errors = [0; N];
+    let (mut i, mut item) = (0, 0);
+    while item < N {
+        let end = i + counts[item];
+        while i < end {
+            if shadow_checks[i] != 0 && errors[item] == 0 {
+                errors[item] = i + 1;
+            }
+            i += 1;
+        }
+        item += 1;
+    }
+    errors
+}
+
+/// Panics, which is a compile error, if a route of an entry of the list is shadowed or listed twice. `first_error` is the number of the entry
+/// from [`first_errors`].
 #[track_caller]
-pub const fn emit_error(specs: &[&Spec], shadow_checks: &[u32], counts: &[usize], item: usize) {
-    let (mut start, mut before) = (0, 0);
-    while before < item {
-        start += counts[before];
-        before += 1;
+pub const fn emit_error(specs: &[&Spec], shadow_checks: &[u32], first_error: usize) {
+    if first_error != 0 {
+        let late = first_error - 1;
+        let text = conflict(specs[shadow_checks[late] as usize - 1], specs[late]);
+        panic!("{}", text.as_str());
     }
-    let end = start + counts[item];
-    let mut i = start;
-    while i < end && shadow_checks[i] == 0 {
-        i += 1;
-    }
-    if i == end {
-        return;
-    }
-    let text = conflict(specs[shadow_checks[i] as usize - 1], specs[i]);
-    panic!("{}", text.as_str());
 }
 
 const fn conflict(early: &Spec, late: &Spec) -> ConstString {
