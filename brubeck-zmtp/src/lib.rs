@@ -57,6 +57,7 @@ mod memory;
 mod queue;
 mod server;
 mod transport;
+pub mod watchdog;
 
 pub use client::{ClientEvent, ClientSender, DealerClient};
 pub use codec::SocketType;

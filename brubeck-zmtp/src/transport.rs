@@ -5,7 +5,7 @@ use tokio::runtime::Handle;
 
 use crate::client::{client_channel, run_client};
 use crate::server::bind_server;
-use crate::{DealerClient, Endpoint, LinkConfig, RouterServer, ServerLimits, TransportError};
+use crate::{DealerClient, Endpoint, LinkConfig, RouterServer, ServerLimits, TransportError, watchdog};
 
 /// Opens servers and clients.
 ///
@@ -37,7 +37,8 @@ pub trait Transport: Send + Sync + 'static {
 
 /// ZMTP 3.1 over TCP and Unix sockets.
 ///
-/// The tasks of a socket run on the tokio runtime that opens it.
+/// The tasks of a socket run on the tokio runtime that opens it. While its threads are blocked, the [watchdog](crate::watchdog) runs
+/// them.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Zmtp;
 
@@ -52,9 +53,9 @@ impl Transport for Zmtp {
 
     fn client(&self, endpoint: Endpoint, config: LinkConfig) -> Result<DealerClient, TransportError> {
         endpoint.check_connect()?;
-        let runtime = Handle::try_current().map_err(std::io::Error::other)?;
+        Handle::try_current().map_err(std::io::Error::other)?;
         let (client, driver) = client_channel(&config);
-        runtime.spawn(run_client(endpoint, config, driver));
+        watchdog::spawn(run_client(endpoint, config, driver));
         Ok(client)
     }
 }

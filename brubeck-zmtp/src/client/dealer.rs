@@ -8,7 +8,7 @@ use bytes::Bytes;
 use tokio::io::AsyncRead;
 use tokio::sync::watch;
 use tokio::task::yield_now;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
 use super::{ClientDriver, LastError};
 use crate::codec::{Decoded, FrameLimits, SocketType};
@@ -18,6 +18,7 @@ use crate::link::{
     run_link,
 };
 use crate::queue::{EventPermit, EventSender, message_size};
+use crate::watchdog::timeout_at;
 use crate::{ClientEvent, Endpoint, Generation, LinkConfig};
 
 /// Maximum number of messages in one batch: taken from the send queue before a write, or delivered to the user before the

@@ -23,6 +23,7 @@ use self::read_only_interest::ReadOnlyInterestStream;
 use crate::Endpoint;
 use crate::codec::{Decoded, FrameDecoder, FrameLimits, SocketType, Violation};
 use crate::listener::{PeerStream, set_keepalive};
+use crate::watchdog::WatchedStream;
 
 /// Our socket type on a connection, the socket types that the peer may have, and the limits on its messages.
 ///
@@ -90,9 +91,9 @@ impl ZmtpConnection {
                 let stream = TcpStream::connect((host.as_str(), *port)).await?;
                 stream.set_nodelay(true)?;
                 set_keepalive(&SockRef::from(&stream))?;
-                PeerStream::Tcp(stream)
+                PeerStream::Tcp(WatchedStream::new(stream))
             }
-            Endpoint::Ipc(path) => PeerStream::Ipc(UnixStream::connect(path).await?),
+            Endpoint::Ipc(path) => PeerStream::Ipc(WatchedStream::new(UnixStream::connect(path).await?)),
         };
         Self::handshake(stream, role, random_identity()?.as_bytes()).await
     }
@@ -111,7 +112,7 @@ impl ZmtpConnection {
                 (Box::new(reader), Box::new(writer))
             }
             PeerStream::Ipc(stream) if role.traffic == Traffic::Outbound => {
-                let mut stream = ReadOnlyInterestStream::new(stream)?;
+                let mut stream = ReadOnlyInterestStream::new(stream.into_inner())?;
                 client_handshake(&mut stream, role.socket_type, identity, role.accepted).await?;
                 let (reader, writer) = tokio::io::split(stream);
                 (Box::new(reader), Box::new(writer))

@@ -4,10 +4,11 @@ use std::io;
 
 use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncReadExt};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
 use super::ConnectionError;
 use crate::codec::{Decoded, FrameDecoder, Violation};
+use crate::watchdog::timeout_at;
 
 /// Bounds of the read size, in bytes. The size doubles after a read that fills it, and shrinks after a smaller read
 /// to about the number of bytes read.

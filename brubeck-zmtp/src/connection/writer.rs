@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use tokio::io::{AsyncWrite, AsyncWriteExt};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
 use super::ConnectionError;
 use crate::codec::encode_header;
+use crate::watchdog::timeout_at;
 
 /// Frames below this size, in bytes, are copied into one buffer. Larger frames are written from their own memory. For small
 /// frames, a copy costs less than another slice in the system call.

@@ -5,11 +5,12 @@ use std::future::Future;
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::Instant;
 
 use super::{Generation, LinkState, ShutdownReason};
 use crate::LinkConfig;
 use crate::connection::ConnectionError;
+use crate::watchdog::{sleep, timeout};
 
 /// A connection that lasted this long counts as stable. After its loss, the backoff restarts at its minimum.
 pub(crate) const STABLE_AFTER: Duration = Duration::from_secs(1);

@@ -3,14 +3,15 @@
 mod bind;
 mod limits;
 
-use std::io;
+use std::future::poll_fn;
+use std::io::{self, ErrorKind};
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
-use tokio::time::sleep;
 
 pub use self::limits::{ConnectionLimits, ConnectionSlot, HandshakeSlot};
 
@@ -18,6 +19,7 @@ pub(crate) use self::bind::set_keepalive;
 
 use self::bind::BoundSocket;
 use self::limits::SlotTable;
+use crate::watchdog::{WatchedStream, is_polled_directly, poll_direct, sleep};
 use crate::{Endpoint, TransportError};
 
 /// Pause after a failed accept. The usual cause is that the process has no file descriptors left; retrying without a pause
@@ -160,13 +162,39 @@ impl ZmtpListener {
     async fn accept_stream(&self) -> io::Result<(PeerStream, Option<IpAddr>)> {
         match &self.socket {
             ListenerSocket::Tcp(listener) => {
-                let (stream, address) = listener.accept().await?;
+                let (stream, address) = poll_fn(|cx| {
+                    if !is_polled_directly() {
+                        return listener.poll_accept(cx);
+                    }
+                    let socket = SockRef::from(listener);
+                    poll_direct(|| socket.accept()).map(|accepted| {
+                        let (stream, address) = accepted?;
+                        stream.set_nonblocking(true)?;
+                        let address = address.as_socket().ok_or(ErrorKind::InvalidData)?;
+                        Ok((TcpStream::from_std(stream.into())?, address))
+                    })
+                })
+                .await?;
                 // Otherwise small messages wait for the acknowledgement of earlier ones. This fails only if the peer has
                 // already closed the connection.
                 let _ = stream.set_nodelay(true);
-                Ok((PeerStream::Tcp(stream), Some(address.ip())))
+                Ok((PeerStream::Tcp(WatchedStream::new(stream)), Some(address.ip())))
             }
-            ListenerSocket::Ipc(listener) => Ok((PeerStream::Ipc(listener.accept().await?.0), None)),
+            ListenerSocket::Ipc(listener) => {
+                let stream = poll_fn(|cx| {
+                    if !is_polled_directly() {
+                        return listener.poll_accept(cx).map_ok(|(stream, _)| stream);
+                    }
+                    let socket = SockRef::from(listener);
+                    poll_direct(|| socket.accept()).map(|accepted| {
+                        let (stream, _) = accepted?;
+                        stream.set_nonblocking(true)?;
+                        UnixStream::from_std(stream.into())
+                    })
+                })
+                .await?;
+                Ok((PeerStream::Ipc(WatchedStream::new(stream)), None))
+            }
         }
     }
 }
@@ -188,9 +216,9 @@ pub struct AcceptedConnection {
 #[derive(Debug)]
 pub enum PeerStream {
     /// A TCP connection.
-    Tcp(TcpStream),
+    Tcp(WatchedStream<TcpStream>),
     /// A connection over a Unix socket.
-    Ipc(UnixStream),
+    Ipc(WatchedStream<UnixStream>),
 }
 
 /// The file of a Unix socket, which is removed on drop.

@@ -9,6 +9,7 @@ use super::peers::RegisteredPeer;
 use crate::codec::{Decoded, FrameDecoder, FrameLimits, Violation};
 use crate::connection::{ConnectionError, FrameReader, FrameWriter};
 use crate::queue::{EventPermit, EventSender, message_size};
+use crate::watchdog::run_deferred_work;
 use crate::{LINGER, ServerEvent, ServerLimits};
 
 /// Maximum capacity of the batch buffer between batches, in messages.
@@ -101,7 +102,7 @@ where
     /// Transfers messages in both directions until the connection ends.
     ///
     /// The loop prefers output to input, and works on its input in turns. A turn delivers at most [`MESSAGES_PER_TURN`]
-    /// messages, and handlers that respond at once do so on this task, during the turn. If more messages are buffered, the
+    /// messages, and handlers that respond at once do so on this task, after the turn. If more messages are buffered, the
     /// responses are written before the next turn begins.
     ///
     /// At most one of the last three branches is enabled at a time:
@@ -111,6 +112,8 @@ where
     /// * Otherwise: read from the peer, unless too many `PONG`s are waiting to be written.
     async fn serve(&mut self) -> Result<ConnectionEnd, ConnectionError> {
         loop {
+            // The handlers of the last turn, which must not run while the connection is locked.
+            run_deferred_work().await;
             let write_pending = !self.writer.is_empty();
             let read_allowed = self.blocked.is_none() && !self.more_buffered && self.writer.accepts_pongs();
             tokio::select! {

@@ -9,7 +9,6 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
-use tokio::time::timeout;
 
 use super::connection::run_connection;
 use super::peers::{PeerTable, RegisterError, RegisteredPeer};
@@ -18,6 +17,7 @@ use crate::connection::{ConnectionError, exchange_greeting, random_identity, rea
 use crate::link::{ShutdownReason, ShutdownSignal, shutdown_channel};
 use crate::listener::{AcceptedConnection, ConnectionLimits, HandshakeSlot, PeerStream, ZmtpListener};
 use crate::queue::{EventSender, event_queue};
+use crate::watchdog::{self, WatchedStream, timeout};
 use crate::{Endpoint, RouterServer, RoutingId, ServerEvent, ServerLimits, ServerSender, TransportError};
 
 /// Binds a server and starts its tasks on the current runtime.
@@ -42,7 +42,7 @@ pub(crate) async fn bind_server(
         inbound: sender,
         closing: watch::Sender::new(false),
     });
-    tokio::spawn(router.run(listener, signal, dropped));
+    watchdog::spawn(router.run(listener, signal, dropped));
     Ok(RouterServer {
         local,
         inbound,
@@ -96,7 +96,7 @@ impl RouterInner {
             slot,
             handshake_slot,
         } = accepted;
-        connections.spawn(async move {
+        watchdog::spawn_in(connections, async move {
             let ended = match stream {
                 PeerStream::Tcp(stream) => router.serve(stream, handshake_slot).await,
                 PeerStream::Ipc(stream) => router.serve(stream, handshake_slot).await,
@@ -160,13 +160,13 @@ trait SplitStream: AsyncRead + AsyncWrite + Unpin + Send + 'static {
     fn split_halves(&mut self) -> (impl AsyncRead + Unpin + Send, impl AsyncWrite + Unpin + Send);
 }
 
-impl SplitStream for TcpStream {
+impl SplitStream for WatchedStream<TcpStream> {
     fn split_halves(&mut self) -> (impl AsyncRead + Unpin + Send, impl AsyncWrite + Unpin + Send) {
         self.split()
     }
 }
 
-impl SplitStream for UnixStream {
+impl SplitStream for WatchedStream<UnixStream> {
     fn split_halves(&mut self) -> (impl AsyncRead + Unpin + Send, impl AsyncWrite + Unpin + Send) {
         self.split()
     }
