@@ -19,7 +19,9 @@
 //!   much longer streak lowers the requirement again.
 //! * **Did the handler block its thread?** A poll of more than a millisecond blocks a worker thread of tokio, and with it the
 //!   tasks in its queue. If all other worker threads are parked, no thread polls the I/O driver either. For the next thousand
-//!   requests of such a handler, [`PollTimer::wake_others`] wakes a second thread before the handler runs.
+//!   requests of such a handler, [`PollTimer::wake_others`] wakes a second thread before the handler runs. The
+//!   watchdog (`brubeck_zmtp::watchdog`) does so for a handler that blocks for the first time, and keeps the connections of services
+//!   alive if all threads are blocked. It needs their tasks unlocked: a service polls handlers inline after the poll of the connection.
 //!
 //! A handler that is declared as blocking (`#[service_handler(.., blocking)]`) runs on a thread of tokio's blocking pool
 //! (see [`blocking`]). [`CatchPanic`] turns a panic into a response. A timeout, a disconnected client or caller, a cancellation

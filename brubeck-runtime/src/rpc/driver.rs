@@ -7,6 +7,7 @@
 //! `run_timer` wakes the owner at the timeouts of its driver.
 
 use super::core::{Caller, CallerAction, CallerEvent, Moment, Worker, WorkerAction, WorkerEvent};
+use brubeck_zmtp::watchdog::sleep_until;
 use std::collections::VecDeque;
 use std::sync::{Arc, Weak};
 use tokio::sync::Notify;
@@ -171,7 +172,7 @@ pub(crate) async fn run_timer(target: Weak<impl TimerTarget>, timer_changed: Arc
         };
         let due = async {
             match next {
-                Some(at) => tokio::time::sleep_until(at).await,
+                Some(at) => sleep_until(at).await,
                 None => std::future::pending().await,
             }
         };

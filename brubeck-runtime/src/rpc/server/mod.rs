@@ -11,6 +11,7 @@ use super::driver::{Clock, Driver, TimerTarget, random_seed, run_timer};
 use crate::handler::blocking::{JobGuard, JobTracker, with_job_guard};
 use crate::handler::poll_inline;
 use crate::response::{IntoReply, Response};
+use brubeck_zmtp::watchdog::{self, DeferredWork, WorkPlace};
 use brubeck_zmtp::{Endpoint, RoutingId, ServerSender, TransportError};
 use bytes::Bytes;
 use futures_util::FutureExt;
@@ -68,6 +69,9 @@ struct SessionsState {
     aborted: bool,
     /// Jobs that start when the lock is released.
     pending_jobs: VecDeque<PendingJob>,
+    /// The time of the last event. It is the start time of the next job that starts, which saves a clock read: the end of a job that
+    /// ran inline is an event, too.
+    last_event: Moment,
     send_buffer: SendBuffer,
     /// The last denial and its time.
     last_denial: Option<(Denial, Moment)>,
@@ -89,11 +93,12 @@ impl CallerSessions {
                 tasks: IdMap::default(),
                 aborted: false,
                 pending_jobs: VecDeque::new(),
+                last_event: Moment::ZERO,
                 send_buffer: SendBuffer::new(outbound),
                 last_denial: None,
             }),
         });
-        tokio::spawn(run_timer(Arc::downgrade(&inner), inner.timer_changed.clone()));
+        watchdog::spawn(run_timer(Arc::downgrade(&inner), inner.timer_changed.clone()));
         Ok(CallerSessions(inner))
     }
 
@@ -139,13 +144,16 @@ impl SessionsInner {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Passes an event to the state machine, executes the actions that follow from it, and starts new jobs.
+    /// Passes an event to the state machine, executes the actions that follow from it, and starts new jobs. In the task of a
+    /// connection the jobs start after its poll: the watchdog cannot poll a connection while a handler blocks within it.
     fn handle_event(self: &Arc<Self>, event: WorkerEvent) {
         let now = self.clock.now();
         let mut state = self.lock();
         if let WorkerEvent::Finished { job, .. } = &event {
             state.tasks.remove(job);
         }
+        state.last_event = now;
+        let waiting = state.pending_jobs.len();
         state.driver.handle_event(event);
         while let Some(action) = state.driver.poll_action(now) {
             self.execute(&mut state, now, action);
@@ -153,12 +161,35 @@ impl SessionsInner {
         if state.driver.timeout_changed().is_some() {
             self.timer_changed.notify_one();
         }
-        // Jobs start without the lock, because the response of a handler that is polled inline takes it again. After the
-        // last job the function returns, so that the usual case, one job, takes the lock only once.
+        if state.pending_jobs.len() == waiting || watchdog::after_poll(self) {
+            return;
+        }
+        if waiting == 0 {
+            return self.start_pending_jobs(state, WorkPlace::Task);
+        }
+        // The thread that received the other jobs starts them. It may be this one, which is polling an earlier job inline.
+        let started = state.pending_jobs.split_off(waiting);
+        drop(state);
+        let now = self.clock.instant(now);
+        started
+            .into_iter()
+            .for_each(|job| self.start_job(job, now, WorkPlace::Task));
+    }
+
+    /// Starts all pending jobs.
+    ///
+    /// Jobs start without the lock, because the response of a handler that is polled inline takes it again. After the last job
+    /// the function returns, so that the usual case, one job, takes the lock only once.
+    fn start_pending_jobs<'a>(
+        self: &'a Arc<Self>,
+        mut state: MutexGuard<'a, SessionsState>,
+        place: WorkPlace,
+    ) {
         while let Some(job) = state.pending_jobs.pop_front() {
             let is_last = state.pending_jobs.is_empty();
+            let now = self.clock.instant(state.last_event);
             drop(state);
-            self.start_job(job);
+            self.start_job(job, now, place);
             if is_last {
                 return;
             }
@@ -181,7 +212,6 @@ impl SessionsInner {
                 state.pending_jobs.push_back(PendingJob {
                     job,
                     request,
-                    now: self.clock.instant(now),
                     deadline: self.clock.instant(deadline),
                 });
             }
@@ -228,19 +258,16 @@ impl SessionsInner {
 struct PendingJob {
     job: JobId,
     request: Arc<CallRequest>,
-    /// The time of the event that started the job. It is the start time of the handler, which saves a clock read.
-    now: Instant,
     deadline: Instant,
 }
 
 impl SessionsInner {
     /// Starts the handler of a job, inline or in a task; see [`JobTask::start`]. A request that is not valid gets an error
     /// response.
-    fn start_job(self: &Arc<Self>, pending: PendingJob) {
+    fn start_job(self: &Arc<Self>, pending: PendingJob, now: Instant, place: WorkPlace) {
         let PendingJob {
             job,
             request,
-            now,
             deadline,
         } = pending;
         let guard = JobGuard::new(self.clone(), job.0);
@@ -262,7 +289,7 @@ impl SessionsInner {
                 return;
             }
         };
-        let Some(task) = JobTask::new(guard, call, span).start(now) else {
+        let Some(task) = JobTask::new(guard, call, span).start(now, place) else {
             return;
         };
         let mut state = self.lock();
@@ -273,6 +300,12 @@ impl SessionsInner {
         drop(state);
         // The job has ended or was stopped before its task was registered, or all handlers are being aborted.
         task.abort();
+    }
+}
+
+impl DeferredWork for SessionsInner {
+    fn run(self: Arc<Self>, place: WorkPlace) {
+        self.start_pending_jobs(self.lock(), place);
     }
 }
 
@@ -406,8 +439,8 @@ impl JobTask {
     /// not finished then, moves it to a task.
     ///
     /// Returns the handle of the task, or `None` if the handler finished inline.
-    fn start(mut self, now: Instant) -> Option<AbortHandle> {
-        if self.call.should_poll_inline() && !IS_POLLING_INLINE.get() {
+    fn start(mut self, now: Instant, place: WorkPlace) -> Option<AbortHandle> {
+        if place == WorkPlace::Task && self.call.should_poll_inline() && !IS_POLLING_INLINE.get() {
             self.call.set_started(now);
             if self.poll_once().is_ready() {
                 return None;
