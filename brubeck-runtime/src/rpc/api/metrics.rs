@@ -4,6 +4,7 @@
 //! |---|---|---|---|
 //! | `brubeck_calls_total` | counter | `service`, `outcome` | each call that this process makes, when it ends |
 //! | `brubeck_call_seconds` | histogram | `service` | the same calls |
+//! | `brubeck_call_retries_total` | counter | `service` | each time that an idempotent call is sent again because its first attempt was lost and may have run |
 //! | `brubeck_requests_total` | counter | `status` | each call that this process serves, except those of reserved paths, when its response is ready |
 //! | `brubeck_request_seconds` | histogram | | the same calls |
 //!
@@ -64,6 +65,11 @@ impl Drop for CallRecorder {
         metrics::counter!("brubeck_calls_total", "service" => service, "outcome" => self.outcome)
             .increment(1);
     }
+}
+
+/// Records idempotent calls of `service` that are sent again.
+pub(crate) fn record_retries(service: &str, count: u64) {
+    metrics::counter!("brubeck_call_retries_total", "service" => service.to_owned()).increment(count);
 }
 
 fn error_outcome(error: &CallError) -> &'static str {

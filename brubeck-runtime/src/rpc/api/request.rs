@@ -200,7 +200,8 @@ impl ServiceRequest {
     /// ```
     ///
     /// If the connection to a worker is lost while the call is in flight, the request is sent again after a short random
-    /// delay, at most 4 times in total and within a budget for all retries of the client. Without this mark such a call
+    /// delay, once and within a budget for all retries of the client: a request that makes its worker crash ends at most two
+    /// workers. A slow worker or caller is no reason to send it again. Without this mark such a call
     /// fails with [`Lost`](crate::CallError::Lost) unless it is proven that its handler did not run. Calls in a dialect of
     /// the Python original are never retried.
     pub fn idempotent(mut self) -> ServiceRequest {

@@ -15,7 +15,7 @@ use super::core::{CallId, CallOptions, Caller, CallerAction, CallerConfig, Calle
 use super::driver::{Clock, Driver, TimerTarget, random_seed, run_timer};
 use brubeck_zmtp::{
     ClientEvent, ClientSender, DealerClient, Endpoint, EventReceiver, LINGER, LinkConfig, ShutdownHandle,
-    Transport, TransportError,
+    Transport, TransportError, watchdog,
 };
 use futures_util::future::BoxFuture;
 use resolve::{Resolver, WorkerAddresses};
@@ -149,7 +149,7 @@ impl Pool {
         }
         let close_with_runtime = CloseOnDrop(Arc::downgrade(&pool.inner));
         let timer = run_timer(Arc::downgrade(&pool.inner), pool.inner.timer_changed.clone());
-        tokio::spawn(async move {
+        watchdog::spawn(async move {
             let _close_with_runtime = close_with_runtime;
             timer.await;
         });
@@ -418,9 +418,16 @@ impl PoolInner {
     /// Passes an event to the state machine and executes the actions that follow from it.
     fn step(&self, state: &mut PoolState, event: CallerEvent) {
         let now = self.clock.now();
+        #[cfg(feature = "metrics")]
+        let retried = state.driver.machine.counters().retried;
         state.driver.handle_event(event);
         while let Some(action) = state.driver.poll_action(now) {
             state.execute(action);
+        }
+        #[cfg(feature = "metrics")]
+        match state.driver.machine.counters().retried - retried {
+            0 => {}
+            count => super::api::metrics::record_retries(&state.address, count),
         }
         if state.driver.timeout_changed().is_some() {
             self.timer_changed.notify_one();

@@ -103,7 +103,7 @@ impl Caller {
             state,
             attempts: 0,
             accepted: false,
-            may_have_run: false,
+            lost_runs: 0,
         };
         self.calls.insert(id, pending);
         self.pending_bytes += size;

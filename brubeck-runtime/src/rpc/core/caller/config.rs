@@ -38,6 +38,9 @@ pub struct CallerConfig {
     pub max_peers: usize,
     /// The maximum number of times that one call is sent. Default: 4.
     pub max_attempts: u8,
+    /// The maximum number of times that an idempotent call may run: how often it is sent to a worker that may have begun it. A call
+    /// that makes its worker crash takes at most this many workers with it. Default: 2.
+    pub max_runs: u8,
     /// The upper bound of the random delay before an idempotent call that may have run is sent for the second time. It doubles
     /// with each further attempt, at most to 64 times this value. Default: 20 ms.
     pub retry_delay: Duration,
@@ -58,6 +61,7 @@ impl Default for CallerConfig {
             max_in_flight: 1024,
             max_peers: 256,
             max_attempts: 4,
+            max_runs: 2,
             retry_delay: Duration::from_millis(20),
         }
     }

@@ -19,8 +19,8 @@ pub(super) struct ActiveCall {
     pub(super) attempts: u8,
     /// A worker has confirmed the call.
     pub(super) accepted: bool,
-    /// An earlier attempt was lost and may have run.
-    pub(super) may_have_run: bool,
+    /// The number of attempts that were lost and may have run.
+    pub(super) lost_runs: u8,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,7 +45,7 @@ impl ActiveCall {
 
     /// Replaces an error that would imply that the call did not run, if an earlier attempt may have run.
     pub(super) fn adjust_error(&self, error: CallError) -> CallError {
-        if !self.may_have_run {
+        if self.lost_runs == 0 {
             return error;
         }
         match error {

@@ -1,7 +1,7 @@
 //! Retries: calls that were lost or rejected are sent again. A retry that adds load is charged to the retry budget.
 
 use super::queue::CallState;
-use super::{CallId, Caller, CallerAction, CallerTimer, PeerId};
+use super::{CallId, Caller, CallerAction, CallerConfig, CallerTimer, PeerId};
 use crate::rpc::api::CallError;
 use crate::rpc::core::entropy::Entropy;
 use crate::rpc::core::{MIN_RETRY_AFTER, Moment};
@@ -77,7 +77,7 @@ fn jittered_delay(base: Duration, attempts: u8, entropy: &mut Entropy) -> Durati
 
 impl Caller {
     /// Retries or fails a call whose worker is gone or gave it up. A call that may have run is retried only if it is idempotent,
-    /// neither its attempts nor the retry budget are exhausted, and the process is not shutting down.
+    /// neither its attempts, its runs nor the retry budget are exhausted, and the process is not shutting down.
     pub(super) fn handle_lost_call(
         &mut self,
         id: CallId,
@@ -88,12 +88,19 @@ impl Caller {
         if !may_have_run {
             return self.reroute(id, RetryBudgetCost::Free, lost, actions);
         }
-        let max_attempts = self.config.max_attempts;
+        let CallerConfig {
+            max_attempts,
+            max_runs,
+            ..
+        } = self.config;
         let Some(pending) = self.calls.get_mut(&id) else {
             return;
         };
-        pending.may_have_run = true;
-        let may_retry = pending.request.idempotent && pending.attempts < max_attempts && !self.closing;
+        pending.lost_runs = pending.lost_runs.saturating_add(1);
+        let may_retry = pending.request.idempotent
+            && pending.attempts < max_attempts
+            && pending.lost_runs < max_runs
+            && !self.closing;
         if !may_retry || !self.charge_retry(RetryBudgetCost::One) {
             return self.finish(id, Err(lost), actions);
         }
