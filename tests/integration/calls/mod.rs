@@ -7,6 +7,7 @@ mod descriptors;
 mod end_to_end;
 mod lazy;
 mod limits;
+mod liveness;
 mod nowait;
 mod pool;
 mod runtimes;

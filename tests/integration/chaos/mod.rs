@@ -256,6 +256,71 @@ async fn only_idempotent_calls_are_retried_after_connection_loss() {
     assert_eq!(second.started_calls(), [1]);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn idempotent_call_that_ends_its_worker_is_sent_to_two_workers() {
+    let folder = socket_folder();
+    let mut workers = Vec::new();
+    for name in ["a", "b", "c", "d"] {
+        workers.push(WorkerProcess::start(folder.path(), name).await);
+    }
+    let first = ServiceAddress::new(&workers[0].address, SECRET);
+    let all = workers[1..]
+        .iter()
+        .fold(first, |all, worker| all.and(&worker.address));
+    let client = Client::connect(&all).unwrap();
+    let call = client
+        .request("/work")
+        .argument("id", 1)
+        .argument("millis", 60_000);
+    let call = tokio::spawn(call.idempotent().timeout(Duration::from_secs(60)).into_future());
+    let mut killed = 0;
+    while !call.is_finished() {
+        for worker in &mut workers {
+            if worker.started_calls().len() == 1 && worker.is_running() {
+                worker.kill().await;
+                killed += 1;
+            }
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert_eq!(
+        call.await.unwrap().unwrap_err(),
+        CallError::Lost { may_have_run: true }
+    );
+    assert_eq!(killed, 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn frozen_worker_is_given_up_after_three_heartbeats() {
+    let folder = socket_folder();
+    let worker = WorkerProcess::start(folder.path(), "a").await;
+    let client = Client::connect(&ServiceAddress::new(&worker.address, SECRET)).unwrap();
+    let work = |id: u64, millis: u64| {
+        client
+            .request("/work")
+            .argument("id", id)
+            .argument("millis", millis)
+    };
+    work(1, 0).await.unwrap();
+    let running = tokio::spawn(work(2, 30_000).timeout(Duration::from_secs(60)).into_future());
+    let started = async {
+        while worker.started_calls().len() < 2 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    with_timeout(started).await;
+    worker.signal("STOP").await;
+    let frozen_at = Instant::now();
+    assert_eq!(
+        with_timeout(running).await.unwrap().unwrap_err(),
+        CallError::Lost { may_have_run: true }
+    );
+    let took = frozen_at.elapsed();
+    // The last heartbeat came at most one interval before.
+    let expected = Duration::from_millis(1900)..Duration::from_millis(4500);
+    assert!(expected.contains(&took), "given up after {took:?}");
+}
+
 // ---- traces -------------------------------------------------------------------------------------
 
 #[derive(Clone, AppState)]

@@ -101,6 +101,10 @@ impl WorkerProcess {
         self.child.id().expect("a running process")
     }
 
+    pub fn is_running(&self) -> bool {
+        self.child.id().is_some()
+    }
+
     pub async fn kill(&mut self) {
         with_timeout(self.child.kill()).await.expect("a process");
     }
