@@ -12,8 +12,8 @@
 use crate::handler::Stop;
 use crate::websocket::codec::{FrameError, MessageDecoder};
 use crate::websocket::{
-    BlockedSince, BroadcastEncoding, BroadcastRoute, BroadcastTarget, Close, Closed, Deflate, FrameAction,
-    InboundMessage, Outgoing, QueuedMessage, STALL_TIMEOUT, SendQueue, SocketMessage, SocketPeer,
+    BroadcastEncoding, BroadcastRoute, BroadcastTarget, Close, Closed, Deflate, FrameAction, InboundMessage,
+    Outgoing, QueuedMessage, ReadProgress, STALL_TIMEOUT, SendQueue, SocketMessage, SocketPeer,
     SocketTransport, TOO_SLOW, WebSocket, close_frame, frame_size, inbound_budget, message_frame, ping_frame,
 };
 use bytes::{Bytes, BytesMut};
@@ -261,18 +261,18 @@ impl WebSocketDriver {
         let has_output = !state.output.is_empty();
         // A client that does not read may keep the handler waiting, but not a broadcast, and not the close.
         let may_stall = has_output && deadline.is_none() && (is_closing || self.has_broadcasts(state));
-        let blocked = self.send_queue.blocked();
+        let reading = self.send_queue.reading();
         tokio::select! {
             action = reader.receive(), if reads => DriverEvent::Received(action),
             permit = self.inbound_budget.clone().acquire_many_owned(inbound_cost), if has_waiting_message => {
                 // The semaphore is never closed.
                 DriverEvent::BudgetAcquired(permit.ok())
             }
-            written = state.output.write(writer, blocked), if has_output => DriverEvent::Written(written),
+            written = state.output.write(writer, reading), if has_output => DriverEvent::Written(written),
             () = self.send_queue.changed(), if sends => DriverEvent::SendQueueChanged,
             () = stop.requested(), if !is_closing => DriverEvent::StopRequested,
             () = reached(deadline), if deadline.is_some() => DriverEvent::DeadlineReached,
-            () = stalled(blocked), if may_stall => DriverEvent::Stalled,
+            () = stalled(reading), if may_stall => DriverEvent::Stalled,
             // While a message waits nothing is read, so a pong would go unnoticed.
             _ = state.ping_timer.tick(), if is_open && !has_waiting_message => DriverEvent::PingDue,
         }
@@ -419,11 +419,11 @@ async fn reached(deadline: Option<Instant>) {
 }
 
 /// Completes when the client has read nothing for [`STALL_TIMEOUT`] while bytes wait for it.
-async fn stalled(blocked: &BlockedSince) {
+async fn stalled(reading: &ReadProgress) {
     loop {
-        let since = blocked.get().unwrap_or_else(Instant::now);
+        let since = reading.blocked_since().unwrap_or_else(Instant::now);
         sleep_until(since + STALL_TIMEOUT).await;
-        if blocked.lasts(STALL_TIMEOUT, Instant::now()) {
+        if reading.is_blocked_for(STALL_TIMEOUT, Instant::now()) {
             return;
         }
     }
@@ -446,7 +446,7 @@ impl SocketTransport for DriverTransport {
         BroadcastRoute {
             id: self.send_queue.id(),
             encoding: self.send_queue.encoding(),
-            blocked: self.send_queue.blocked().clone(),
+            reading: self.send_queue.reading().clone(),
             target: BroadcastTarget::SendQueue(self.send_queue.clone()),
         }
     }
@@ -505,7 +505,7 @@ impl Output {
     async fn write(
         &mut self,
         stream: &mut (impl AsyncWrite + Unpin),
-        blocked: &BlockedSince,
+        reading: &ReadProgress,
     ) -> io::Result<bool> {
         if self.chunks.is_empty() {
             self.seal_small();
@@ -526,9 +526,9 @@ impl Output {
         let written = poll_fn(|cx| {
             let polled = result.as_mut().poll(cx);
             if polled.is_pending() {
-                blocked.set();
+                reading.block();
             } else {
-                was_blocked = blocked.clear();
+                was_blocked = reading.accept();
             }
             polled
         })

@@ -125,7 +125,7 @@ impl SocketTransport for InMemoryTransport {
         BroadcastRoute {
             id: self.0.id,
             encoding: BroadcastEncoding::NulTerminated,
-            blocked: Arc::default(),
+            reading: Arc::default(),
             target: BroadcastTarget::Group(self.0.clone(), client),
         }
     }

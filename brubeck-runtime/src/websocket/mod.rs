@@ -1,6 +1,5 @@
 //! WebSockets (RFC 6455): the API for handlers, and the parts of the protocol that both front ends share.
 
-mod blocked;
 mod broadcast;
 mod close;
 pub mod codec;
@@ -11,6 +10,7 @@ mod handshake_key;
 mod inbound;
 mod message;
 mod peer;
+mod read_progress;
 mod send_queue;
 mod socket;
 mod transport;
@@ -23,7 +23,6 @@ pub use message::SocketMessage;
 pub use socket::{SocketSender, WebSocket};
 pub use upgrade::{SocketOutcome, Upgrade};
 
-pub(crate) use blocked::{BlockedSince, STALL_TIMEOUT, TOO_SLOW};
 pub(crate) use broadcast::{ReadPosition, StoredMessage, WaitingMessages};
 pub(crate) use deflate::Deflate;
 pub(crate) use encoding::{BroadcastEncoding, message_frame, nul_terminated};
@@ -31,6 +30,7 @@ pub(crate) use frame::{close_frame, frame_size, ping_frame};
 pub(crate) use handshake_key::{INVALID_KEY, handshake_key};
 pub(crate) use inbound::{InboundMessage, TOO_MANY_MESSAGES, inbound_budget};
 pub(crate) use peer::{FrameAction, SocketPeer};
+pub(crate) use read_progress::{ReadProgress, STALL_TIMEOUT, TOO_SLOW};
 pub(crate) use send_queue::{Outgoing, SendQueue};
 pub(crate) use socket::QueuedMessage;
 pub(crate) use transport::{

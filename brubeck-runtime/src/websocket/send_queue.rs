@@ -1,7 +1,7 @@
 //! The frames that wait for one client of the embedded server: those of its handler, and those of broadcasts, in one order.
 
 use super::{
-    BlockedSince, BroadcastEncoding, Close, Closed, ReadPosition, StoredMessage, WaitingMessages,
+    BroadcastEncoding, Close, Closed, ReadPosition, ReadProgress, StoredMessage, WaitingMessages,
     next_socket_id,
 };
 use bytes::Bytes;
@@ -26,7 +26,7 @@ pub(crate) struct SendQueue {
     send_budget: Arc<Semaphore>,
     /// Has no permits. It is closed when the connection is, which wakes the tasks that wait for that.
     disconnected: Semaphore,
-    blocked: Arc<BlockedSince>,
+    reading: Arc<ReadProgress>,
 }
 
 #[derive(Debug, Default)]
@@ -71,7 +71,7 @@ impl SendQueue {
             changed: Notify::new(),
             send_budget: Arc::new(Semaphore::new(SEND_BUDGET)),
             disconnected: Semaphore::new(0),
-            blocked: Arc::default(),
+            reading: Arc::default(),
         }
     }
 
@@ -84,8 +84,8 @@ impl SendQueue {
         self.encoding
     }
 
-    pub(crate) fn blocked(&self) -> &Arc<BlockedSince> {
-        &self.blocked
+    pub(crate) fn reading(&self) -> &Arc<ReadProgress> {
+        &self.reading
     }
 
     /// Adds a frame of the handler. Waits while too many wait for the client.
@@ -161,7 +161,7 @@ impl SendQueue {
     pub(crate) fn disconnect(&self) {
         self.clear();
         self.disconnected.close();
-        self.blocked.clear();
+        self.reading.accept();
     }
 
     /// Completes when the connection has ended.

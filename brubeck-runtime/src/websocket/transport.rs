@@ -1,7 +1,7 @@
 //! The interface of a front end for sending to WebSocket clients.
 
 use super::{
-    BlockedSince, BroadcastEncoding, Close, Closed, ReadPosition, SendQueue, SocketMessage, StoredMessage,
+    BroadcastEncoding, Close, Closed, ReadPosition, ReadProgress, SendQueue, SocketMessage, StoredMessage,
 };
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
@@ -33,7 +33,7 @@ pub(crate) struct BroadcastRoute {
     /// Identifies the socket in this process, whichever sender of it is asked.
     pub(crate) id: u64,
     pub(crate) encoding: BroadcastEncoding,
-    pub(crate) blocked: Arc<BlockedSince>,
+    pub(crate) reading: Arc<ReadProgress>,
     pub(crate) target: BroadcastTarget,
 }
 

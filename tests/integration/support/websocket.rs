@@ -154,6 +154,17 @@ impl WebSocketClient {
         with_timeout(self.read_frame()).await.ok()
     }
 
+    /// Reads the next frame, with a pause after each part of its payload. Returns `None` if the connection ends before or within it.
+    pub async fn recv_slowly(&mut self, part: usize, pause: std::time::Duration) -> Option<Frame> {
+        let (first, length) = with_timeout(self.read_head()).await.ok()?;
+        let mut payload = vec![0; length];
+        for part in payload.chunks_mut(part) {
+            with_timeout(self.stream.read_exact(part)).await.ok()?;
+            tokio::time::sleep(pause).await;
+        }
+        Some(Frame { first, payload })
+    }
+
     /// Reads the next frame, which must be a text message.
     #[track_caller]
     pub fn recv_text(&mut self) -> impl Future<Output = String> {
@@ -166,14 +177,20 @@ impl WebSocketClient {
         }
     }
 
-    async fn read_frame(&mut self) -> std::io::Result<Frame> {
+    /// Reads the first byte of a frame, and the length of its payload.
+    async fn read_head(&mut self) -> std::io::Result<(u8, usize)> {
         let first = self.stream.read_u8().await?;
         let length = match self.stream.read_u8().await? {
             126 => self.stream.read_u16().await?.into(),
             127 => self.stream.read_u64().await?,
             length => length.into(),
         };
-        let mut payload = vec![0; length as usize];
+        Ok((first, length as usize))
+    }
+
+    async fn read_frame(&mut self) -> std::io::Result<Frame> {
+        let (first, length) = self.read_head().await?;
+        let mut payload = vec![0; length];
         self.stream.read_exact(&mut payload).await?;
         Ok(Frame { first, payload })
     }

@@ -10,7 +10,7 @@ use brubeck_benches::table::Table;
 use brubeck_benches::usage::raise_open_file_limit;
 use brubeck_benches::{Result, document, machine};
 use clap::{Args, Parser, Subcommand};
-use members::Received;
+use members::{Burst, Received};
 use site::FrontEnd;
 use std::path::PathBuf;
 
@@ -34,6 +34,15 @@ struct Plan {
     /// The numbers of members
     #[arg(long, value_delimiter = ',', default_value = "10,500,10000")]
     members: Vec<usize>,
+    /// Members that read nothing, beside the others
+    #[arg(long, default_value_t = 0)]
+    silent: usize,
+    /// The size of a message
+    #[arg(long, default_value_t = 100)]
+    bytes: usize,
+    /// The number of messages; default: as many as make a million deliveries, 200 to 100,000
+    #[arg(long)]
+    messages: Option<usize>,
     /// The front ends
     #[arg(long, value_delimiter = ',', default_value = "embedded,mongrel2")]
     front_ends: Vec<FrontEnd>,
@@ -50,8 +59,8 @@ enum Role {
     /// Opens WebSockets, asks for a burst, and reads it
     Members {
         address: String,
-        members: usize,
-        messages: usize,
+        #[command(flatten)]
+        burst: Burst,
     },
 }
 
@@ -59,8 +68,7 @@ enum Role {
 struct Row {
     front_end: FrontEnd,
     threads: usize,
-    members: usize,
-    messages: usize,
+    burst: Burst,
     received: Received,
     /// The memory of the application with all members, in bytes, and the peak in the burst above it.
     memory: u64,
@@ -80,13 +88,9 @@ fn main() -> Result {
             };
             flavor.build()?.block_on(site::serve(front_end))
         }
-        Some(Role::Members {
-            address,
-            members,
-            messages,
-        }) => Flavor::CurrentThread
+        Some(Role::Members { address, burst }) => Flavor::CurrentThread
             .build()?
-            .block_on(members::run(&address, members, messages)),
+            .block_on(members::run(&address, burst)),
     }
 }
 
@@ -102,7 +106,15 @@ impl Plan {
                     };
                     let title = format!("{}, {threads} threads, {members} members", front_end.name());
                     progress(&title);
-                    let row = measure(*front_end, threads, members).await;
+                    let burst = Burst {
+                        members,
+                        silent: self.silent,
+                        messages: self
+                            .messages
+                            .unwrap_or_else(|| (DELIVERIES / members.max(1)).clamp(200, 100_000)),
+                        bytes: self.bytes,
+                    };
+                    let row = measure(*front_end, threads, burst).await;
                     rows.push(row.map_err(|error| format!("{title}: {error}"))?);
                 }
             }
@@ -117,11 +129,14 @@ impl Plan {
     }
 }
 
-async fn measure(front_end: FrontEnd, threads: usize, members: usize) -> Result<Row> {
-    let messages = (DELIVERIES / members).clamp(200, 100_000);
+async fn measure(front_end: FrontEnd, threads: usize, burst: Burst) -> Result<Row> {
     let mut server = Child::start(["serve", front_end.name(), &threads.to_string()])?;
     let address = server.ready().await?;
-    let mut clients = Child::start(["members", &address, &members.to_string(), &messages.to_string()])?;
+    let numbers = [burst.members, burst.silent, burst.messages, burst.bytes].map(|number| number.to_string());
+    let arguments = ["members", &address]
+        .into_iter()
+        .chain(numbers.iter().map(String::as_str));
+    let mut clients = Child::start(arguments)?;
     clients.ready().await?;
     let memory = server.usage()?.memory;
     clients.start_measurement().await?;
@@ -132,8 +147,7 @@ async fn measure(front_end: FrontEnd, threads: usize, members: usize) -> Result<
     Ok(Row {
         front_end,
         threads,
-        members,
-        messages,
+        burst,
         received,
         memory,
         peak: peak.saturating_sub(memory),
@@ -148,20 +162,22 @@ fn report(rows: &[Row]) -> String {
         "messages",
         "delivered",
         "out of order",
+        "longest gap",
         "seconds",
         "deliveries/s",
         "memory before",
         "more in the burst",
     ]);
     for row in rows {
-        let deliveries = row.members * row.messages;
+        let deliveries = row.burst.members * row.burst.messages;
         table.row([
             row.front_end.name().to_owned(),
             row.threads.to_string(),
-            thousands(row.members as f64),
-            thousands(row.messages as f64),
+            thousands(row.burst.members as f64),
+            thousands(row.burst.messages as f64),
             format!("{} %", 100.0 * row.received.delivered as f64 / deliveries as f64),
             row.received.out_of_order.to_string(),
+            format!("{:.0} ms", row.received.longest_gap * 1000.0),
             format!("{:.2}", row.received.seconds),
             thousands(row.received.delivered as f64 / row.received.seconds),
             format!("{:.1} MiB", row.memory as f64 / 1024.0 / 1024.0),

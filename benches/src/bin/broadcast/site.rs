@@ -32,11 +32,14 @@ async fn members(room: State<Broadcast>) -> String {
     room.len().to_string()
 }
 
-/// Sends numbers, each with spaces up to 100 bytes.
+/// Sends numbers, each with spaces up to a size.
 #[get("^/burst$")]
-async fn burst(count: Arg<usize>, room: State<Broadcast>) -> String {
+async fn burst(count: Arg<usize>, bytes: Arg<usize>, room: State<Broadcast>) -> String {
+    let spaces = " ".repeat(*bytes);
     for n in 0..*count {
-        room.send(format!("{n:<100}")).await;
+        let number = n.to_string();
+        let padding = spaces.get(number.len()..).unwrap_or_default();
+        room.send(number + padding).await;
     }
     room.len().to_string()
 }

@@ -54,7 +54,7 @@ impl FrontEnd {
             .connections
             .iter()
             .filter(|(_, connection)| {
-                connection.has_broadcasts() && connection.blocked.lasts(STALL_TIMEOUT, now)
+                connection.has_broadcasts() && connection.reading.is_blocked_for(STALL_TIMEOUT, now)
             })
             .filter_map(|(_, connection)| connection.socket_client())
             .collect();

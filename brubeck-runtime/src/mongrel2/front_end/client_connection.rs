@@ -5,7 +5,7 @@ use super::message_socket::MessageSocketClient;
 use super::pipeline::{OutboundChunk, Pipeline, ReadyChunks};
 use super::websocket::WebSocketState;
 use crate::mongrel2::uploads::IncomingUpload;
-use crate::websocket::{BlockedSince, ClientId, WaitingMessages};
+use crate::websocket::{ClientId, ReadProgress, WaitingMessages};
 use bytes::{Bytes, BytesMut};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -32,7 +32,7 @@ pub(super) struct ClientConnection<T> {
     /// `true` if a part of the first chunk was sent.
     has_started_chunk: bool,
     /// Set while the client is known not to read.
-    pub(super) blocked: Arc<BlockedSince>,
+    pub(super) reading: Arc<ReadProgress>,
     /// `true` if the connection is closed once the queue is empty.
     pub(super) is_closing: bool,
     pub(super) flow_control: FlowControl,
@@ -74,7 +74,7 @@ impl<T> ClientConnection<T> {
             message_socket: None,
             queue: VecDeque::new(),
             has_started_chunk: false,
-            blocked: Arc::default(),
+            reading: Arc::default(),
             is_closing: false,
             flow_control,
             last_request_at: now,
@@ -181,13 +181,16 @@ impl<T> ClientConnection<T> {
             SendWindow::Closed(_) if self.queue.is_empty() && self.flow_control.uses_credit() => 0,
             SendWindow::Closed(until) => {
                 if self.flow_control.uses_credit() {
-                    self.blocked.set();
+                    self.reading.block();
                 }
                 let until = if self.has_backlog() {
                     self.flow_control.slow_down()
                 } else {
                     until
                 };
+                if let Some(until) = until {
+                    self.reading.expect_at(until.into());
+                }
                 return NextMessage::Blocked(until);
             }
         };

@@ -14,8 +14,12 @@ use std::time::{Duration, Instant};
 /// here.
 pub(in crate::mongrel2) const MAX_IN_FLIGHT_MESSAGES: usize = 12;
 
-/// Limit of bytes in flight to one client if the control port reports what was written. One message may exceed it.
+/// Limit of bytes in flight to one client if the control port reports what was written. The last message may exceed it.
 const MAX_IN_FLIGHT_BYTES: u64 = 4 << 20;
+
+/// Limit of bytes in one message if the control port reports what was written. Mongrel2 counts a message when all of it is written, so a
+/// client that reads a larger one would seem to read nothing.
+const MAX_MONITORED_MESSAGE_BYTES: u64 = 256 << 10;
 
 /// Time after which a message is assumed to be written, in addition to the time that its bytes take at
 /// [`ASSUMED_READ_RATE`].
@@ -45,6 +49,7 @@ pub(in crate::mongrel2) struct FlowControl {
     bytes_sent: u64,
     bytes_written: u64,
     in_flight: VecDeque<InFlightMessage>,
+    last_sent_at: Option<Instant>,
     /// `true` since more data was waiting than the next message, until all messages are written.
     is_burst: bool,
 }
@@ -57,6 +62,17 @@ struct InFlightMessage {
     sent_at: Instant,
     /// The time at which it is assumed to be written. `None` if only the control port can report this.
     assumed_written_at: Option<Instant>,
+}
+
+/// What a report of the control port says about a client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::mongrel2) enum ReadReport {
+    /// The client has read something, or nothing is in flight to it.
+    Progress,
+    /// The client has read nothing since the report before, although a message was in flight, at least since this time.
+    NoProgress(Instant),
+    /// Mongrel2 may not have received the messages in flight when it made the report.
+    Unknown,
 }
 
 /// The permission to send a message.
@@ -80,6 +96,7 @@ impl FlowControl {
             bytes_sent: bytes_written.unwrap_or(0),
             bytes_written: bytes_written.unwrap_or(0),
             in_flight: VecDeque::new(),
+            last_sent_at: None,
             is_burst: false,
         }
     }
@@ -98,7 +115,11 @@ impl FlowControl {
         // If the client is not monitored, the assumed read rate limits the bytes.
         let bytes_fit = !self.is_monitored || unwritten < MAX_IN_FLIGHT_BYTES || self.in_flight.is_empty();
         if self.in_flight.len() < MAX_IN_FLIGHT_MESSAGES && bytes_fit {
-            SendWindow::Open(u64::MAX)
+            SendWindow::Open(if self.is_monitored {
+                MAX_MONITORED_MESSAGE_BYTES
+            } else {
+                u64::MAX
+            })
         } else {
             let oldest = self.in_flight.front();
             SendWindow::Closed(oldest.and_then(|message| message.assumed_written_at))
@@ -112,6 +133,7 @@ impl FlowControl {
             return;
         }
         self.bytes_sent += bytes;
+        self.last_sent_at = Some(now);
         let assumed_written_at = (!self.is_monitored).then(|| {
             // The client reads this message after the preceding one.
             let begins_at = self
@@ -173,22 +195,43 @@ impl FlowControl {
     }
 
     /// Sets the total number of bytes that Mongrel2 has written to this client, as the control port reported it to a request at
-    /// `requested_at`. Returns `false` if the client has read nothing since the last report, although a message was in flight.
+    /// `requested_at`.
     pub(in crate::mongrel2) fn set_bytes_written(
         &mut self,
         bytes: u64,
         requested_at: Instant,
         now: Instant,
-    ) -> bool {
+    ) -> ReadReport {
         if !self.is_monitored {
-            return true;
+            self.begin_monitoring(bytes, requested_at, now);
+            return ReadReport::Unknown;
         }
         let has_progress = bytes > self.bytes_written;
         self.bytes_written = self.bytes_written.max(bytes);
         self.remove_written(now);
-        let oldest = self.in_flight.front();
-        // Mongrel2 may not have received a later message when it made the report.
-        has_progress || oldest.is_none_or(|oldest| oldest.sent_at + MAX_TRANSFER_TIME > requested_at)
+        match self.in_flight.front() {
+            Some(oldest) if !has_progress => {
+                let received_at = oldest.sent_at + MAX_TRANSFER_TIME;
+                if received_at > requested_at {
+                    ReadReport::Unknown
+                } else {
+                    ReadReport::NoProgress(received_at)
+                }
+            }
+            _ => ReadReport::Progress,
+        }
+    }
+
+    /// Ends the estimates, if all messages are assumed to be written, and were sent before the request of the report.
+    fn begin_monitoring(&mut self, bytes: u64, requested_at: Instant, now: Instant) {
+        self.remove_written(now);
+        let is_counted = self
+            .last_sent_at
+            .is_none_or(|sent_at| sent_at + MAX_TRANSFER_TIME <= requested_at);
+        if self.credit.is_none() && self.in_flight.is_empty() && is_counted {
+            self.is_monitored = true;
+            (self.bytes_sent, self.bytes_written) = (bytes, bytes);
+        }
     }
 
     /// Records that the client sent another request when no response was pending or queued. So it has probably read the
@@ -249,7 +292,7 @@ mod tests {
         for bytes_written in [None, Some(0)] {
             let mut flow_control = FlowControl::new(None, bytes_written);
             let mut sent = 0;
-            while flow_control.send_window(now) == SendWindow::Open(u64::MAX) {
+            while let SendWindow::Open(100..) = flow_control.send_window(now) {
                 flow_control.message_sent(100, now);
                 sent += 1;
             }
@@ -268,10 +311,15 @@ mod tests {
         assert_eq!(flow_control.send_window(later), SendWindow::Closed(None));
         assert!(flow_control.needs_control_port());
         let soon = now + MAX_TRANSFER_TIME / 2;
-        assert!(flow_control.set_bytes_written(0, soon, soon));
-        assert!(!flow_control.set_bytes_written(0, later, later));
-        assert!(flow_control.set_bytes_written(199, later, now));
-        assert_eq!(flow_control.send_window(now), SendWindow::Open(u64::MAX));
+        let mut report =
+            |bytes, requested_at| flow_control.set_bytes_written(bytes, requested_at, requested_at);
+        assert_eq!(report(0, soon), ReadReport::Unknown);
+        assert_eq!(report(0, later), ReadReport::NoProgress(now + MAX_TRANSFER_TIME));
+        assert_eq!(report(199, later), ReadReport::Progress);
+        assert_eq!(
+            flow_control.send_window(now),
+            SendWindow::Open(MAX_MONITORED_MESSAGE_BYTES)
+        );
         flow_control.message_sent(1, now);
         assert_eq!(flow_control.send_window(now), SendWindow::Closed(None));
         flow_control.control_port_lost(now);
@@ -279,6 +327,28 @@ mod tests {
             flow_control.send_window(now),
             SendWindow::Closed(Some(_))
         ));
+    }
+
+    #[test]
+    fn late_report_ends_the_estimates() {
+        let now = Instant::now();
+        let later = now + Duration::from_secs(60);
+        let mut flow_control = FlowControl::new(None, None);
+        flow_control.message_sent(100, now);
+        // It may not count the message.
+        flow_control.set_bytes_written(1000, now, later);
+        assert_eq!(flow_control.send_window(later), SendWindow::Open(u64::MAX));
+        flow_control.set_bytes_written(1100, later, later);
+        assert!(!flow_control.needs_control_port());
+        flow_control.message_sent(100, later);
+        assert!(flow_control.needs_control_port());
+        let report = flow_control.set_bytes_written(1200, later, later);
+        assert_eq!(report, ReadReport::Progress);
+        assert!(!flow_control.needs_control_port());
+        // The port is lost for a while.
+        flow_control.control_port_lost(later);
+        flow_control.message_sent(100, later);
+        assert!(!flow_control.needs_control_port());
     }
 
     #[test]
@@ -337,10 +407,10 @@ mod tests {
                 flow_control.message_sent(10_000_000, now);
             }
             flow_control.request_received();
-            assert_eq!(
+            assert!(matches!(
                 flow_control.send_window(now + ASSUMED_WRITE_TIME_AFTER_REQUEST),
-                SendWindow::Open(u64::MAX)
-            );
+                SendWindow::Open(_)
+            ));
         }
     }
 

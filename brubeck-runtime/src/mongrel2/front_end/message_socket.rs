@@ -11,7 +11,7 @@ use super::socket_client_sender::{SEND_WINDOW_BYTES, SocketClientSender};
 use crate::message::WebClient;
 use crate::mongrel2::codec::Mongrel2Request;
 use crate::websocket::{
-    BlockedSince, BroadcastEncoding, BroadcastRoute, ClientId, Close, Closed, SocketMessage, SocketSender,
+    BroadcastEncoding, BroadcastRoute, ClientId, Close, Closed, ReadProgress, SocketMessage, SocketSender,
     SocketTransport, next_socket_id,
 };
 use futures_util::future::BoxFuture;
@@ -33,10 +33,10 @@ impl FrontEnd {
         let Some(connection) = self.connections.find(&client) else {
             return;
         };
-        let blocked = &connection.blocked;
+        let reading = &connection.reading;
         let socket_client = connection
             .message_socket
-            .get_or_insert_with(|| MessageSocketClient::new(client.clone(), blocked.clone()));
+            .get_or_insert_with(|| MessageSocketClient::new(client.clone(), reading.clone()));
         let message = message.with_extension(SocketSender(socket_client.transport(&self.handle)));
         let format = MessageFormat::of_path(&request.path);
         if let Some((code, _)) = self.check_capacity(&client) {
@@ -66,18 +66,18 @@ pub(super) struct MessageSocketClient {
     send_permits: Arc<Semaphore>,
     /// Has no permits. It is closed when the connection is, which wakes the tasks that wait for a permit.
     disconnected: Arc<Semaphore>,
-    blocked: Arc<BlockedSince>,
+    reading: Arc<ReadProgress>,
 }
 
 impl MessageSocketClient {
-    pub(super) fn new(client: ClientId, blocked: Arc<BlockedSince>) -> MessageSocketClient {
+    pub(super) fn new(client: ClientId, reading: Arc<ReadProgress>) -> MessageSocketClient {
         MessageSocketClient {
             id: next_socket_id(),
             // The id identifies the client, not one of its requests.
             client: ClientId { number: 0, ..client },
             send_permits: Arc::new(Semaphore::new(SEND_WINDOW_BYTES)),
             disconnected: Arc::new(Semaphore::new(0)),
-            blocked,
+            reading,
         }
     }
 
@@ -88,7 +88,7 @@ impl MessageSocketClient {
             client: self.client.clone(),
             send_permits: self.send_permits.clone(),
             disconnected: self.disconnected.clone(),
-            blocked: self.blocked.clone(),
+            reading: self.reading.clone(),
             front_end: front_end.clone(),
         }))
     }

@@ -100,6 +100,8 @@ pub(in crate::mongrel2) struct FrontEnd {
     initial_bytes_written: Option<HashMap<i64, u64>>,
     /// The start of this generation. Earlier snapshots describe another one.
     generation_started_at: Instant,
+    /// The time at which the last snapshot of this generation arrived.
+    last_snapshot_at: Option<Instant>,
     /// Set while requests wait for the first snapshot of this generation.
     first_snapshot_deadline: Option<Instant>,
     last_keep_alive: Instant,
@@ -151,6 +153,7 @@ impl FrontEnd {
             monitor,
             initial_bytes_written: None,
             generation_started_at: now,
+            last_snapshot_at: None,
             first_snapshot_deadline: None,
             last_keep_alive: now,
             last_connection_check: now,
@@ -324,6 +327,7 @@ impl FrontEnd {
         self.uses_credit = false;
         self.initial_bytes_written = None;
         self.generation_started_at = Instant::now();
+        self.last_snapshot_at = None;
         for connection in self.connections.remove_all() {
             self.websocket_count -= usize::from(connection.websocket.is_some());
             stop_connection(connection);

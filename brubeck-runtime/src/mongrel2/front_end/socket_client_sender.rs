@@ -2,7 +2,7 @@
 
 use super::events::{FrontEndEvent, FrontEndHandle};
 use crate::websocket::{
-    BlockedSince, BroadcastEncoding, BroadcastRoute, BroadcastTarget, ClientId, Close, Closed,
+    BroadcastEncoding, BroadcastRoute, BroadcastTarget, ClientId, Close, Closed, ReadProgress,
 };
 use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -18,7 +18,7 @@ pub(super) struct SocketClientSender {
     pub(super) send_permits: Arc<Semaphore>,
     /// Has no permits. It is closed when the connection is.
     pub(super) disconnected: Arc<Semaphore>,
-    pub(super) blocked: Arc<BlockedSince>,
+    pub(super) reading: Arc<ReadProgress>,
     pub(super) front_end: Arc<FrontEndHandle>,
 }
 
@@ -53,7 +53,7 @@ impl SocketClientSender {
         BroadcastRoute {
             id: self.id,
             encoding,
-            blocked: self.blocked.clone(),
+            reading: self.reading.clone(),
             target: BroadcastTarget::Group(self.front_end.clone(), self.client.clone()),
         }
     }

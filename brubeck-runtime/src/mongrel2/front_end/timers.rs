@@ -8,7 +8,10 @@ use crate::mongrel2::control_port_monitor::ConnectionsSnapshot;
 use crate::websocket::{ClientId, ping_frame};
 use bytes::Bytes;
 use std::collections::HashMap;
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+/// Time without a response of the control port after which the flow control uses estimates.
+const CONTROL_PORT_PATIENCE: Duration = Duration::from_secs(20);
 
 impl FrontEnd {
     /// Runs once per [`TICK_INTERVAL`](super::TICK_INTERVAL).
@@ -95,10 +98,18 @@ impl FrontEnd {
         }
         self.first_snapshot_deadline = None;
         let Some(open) = snapshot.connections else {
-            // The request to the control port failed. The present connections use estimates from now on. New ones do until
-            // a later snapshot succeeds.
-            self.initial_bytes_written = None;
-            return self.connections.control_port_lost(now);
+            // A Mongrel2 that is busy, or has no time on its machine, answers late. Estimates would be wrong then: it would be sent more than it
+            // keeps for a client, and would disconnect that.
+            let is_recent = |at: Instant| now.saturating_duration_since(at) < CONTROL_PORT_PATIENCE;
+            if !self.last_snapshot_at.is_some_and(is_recent) {
+                // All connections use estimates until a later snapshot succeeds.
+                self.initial_bytes_written = None;
+                self.connections.control_port_lost(now);
+            }
+            if let Some(monitor) = &mut self.monitor {
+                monitor.request_snapshot();
+            }
+            return;
         };
         if self.initial_bytes_written.is_none() {
             // The id is negative until the connection is known to a handler.
@@ -126,9 +137,15 @@ impl FrontEnd {
         for connection_id in closed {
             self.connection_closed(&connection_id);
         }
+        let last_report_at = self.last_snapshot_at.replace(now);
         for (connection_id, bytes) in bytes_written {
-            self.connections
-                .set_bytes_written(&connection_id, bytes, snapshot.requested_at, now);
+            self.connections.set_bytes_written(
+                &connection_id,
+                bytes,
+                last_report_at,
+                snapshot.requested_at,
+                now,
+            );
         }
     }
 }

@@ -4,8 +4,8 @@ use super::events::{FrontEndEvent, FrontEndHandle};
 use super::pipeline::OutboundChunk;
 use super::socket_client_sender::{SEND_WINDOW_BYTES, SocketClientSender};
 use crate::websocket::{
-    BlockedSince, BroadcastEncoding, BroadcastRoute, ClientId, Close, Closed, Deflate, FrameAction,
-    InboundMessage, QueuedMessage, SocketMessage, SocketPeer, SocketTransport, TOO_MANY_MESSAGES, TOO_SLOW,
+    BroadcastEncoding, BroadcastRoute, ClientId, Close, Closed, Deflate, FrameAction, InboundMessage,
+    QueuedMessage, ReadProgress, SocketMessage, SocketPeer, SocketTransport, TOO_MANY_MESSAGES, TOO_SLOW,
     WebSocket, close_frame, inbound_budget, message_frame, next_socket_id,
 };
 use bytes::Bytes;
@@ -78,7 +78,7 @@ impl WebSocketState {
         client: ClientId,
         message_limit: usize,
         deflate: Option<Deflate>,
-        blocked: Arc<BlockedSince>,
+        reading: Arc<ReadProgress>,
         front_end: &Arc<FrontEndHandle>,
     ) -> (WebSocketState, WebSocket) {
         let (messages, inbound) = mpsc::unbounded_channel();
@@ -91,7 +91,7 @@ impl WebSocketState {
                 client: client.clone(),
                 send_permits: send_permits.clone(),
                 disconnected: disconnected.clone(),
-                blocked,
+                reading,
                 front_end: front_end.clone(),
             },
             deflate,

@@ -51,9 +51,9 @@ impl FrontEnd {
         let Some(connection) = self.connections.find(&client) else {
             return;
         };
-        let blocked = connection.blocked.clone();
+        let reading = connection.reading.clone();
         let (state, websocket) =
-            WebSocketState::new(client.clone(), message_limit, deflate, blocked, &self.handle);
+            WebSocketState::new(client.clone(), message_limit, deflate, reading, &self.handle);
         let upgrade = WebSocketUpgrade {
             sender: websocket.sender(),
             deflate,

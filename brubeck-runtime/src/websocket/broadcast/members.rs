@@ -2,8 +2,8 @@
 
 use super::messages::{DeliveryProgress, EncodedMessage, ReadPosition, StoredMessage};
 use crate::websocket::{
-    BlockedSince, BroadcastEncoding, BroadcastGroup, BroadcastRoute, BroadcastTarget, ClientId, GroupMessage,
-    GroupPermit, Recipient, SendQueue, SocketMessage,
+    BroadcastEncoding, BroadcastGroup, BroadcastRoute, BroadcastTarget, ClientId, GroupMessage, GroupPermit,
+    ReadProgress, Recipient, SendQueue, SocketMessage,
 };
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Weak};
@@ -14,10 +14,12 @@ use tokio::time::Instant;
 const SEND_AHEAD_BYTES: u64 = 4 << 20;
 
 /// Bytes that may wait for a member that does not read at present. It is disconnected if more do.
-const MAX_WAITING_BYTES: u64 = 16 << 20;
+const MAX_WAITING_BYTES: u64 = 64 << 20;
 
 /// Time without reading after which [`send`](super::Broadcast::send) does not wait for a member. The same time passes, without further
-/// messages, before a member is disconnected: whatever else runs on the threads of the runtime has a chance to let the member read.
+/// messages, before a member is disconnected: whatever else runs on the threads of the runtime has a chance to let the member read. Both
+/// times are twice the [pauses](ReadProgress::pause) of the member, if these are longer: the buffers of a slow connection are emptied in
+/// large steps.
 const PATIENCE: Duration = Duration::from_millis(40);
 
 /// Time without any progress after which [`send`](super::Broadcast::send) does not wait for a member whose front end does not say that it
@@ -50,7 +52,7 @@ struct Member {
     encoding: BroadcastEncoding,
     target: MemberTarget,
     position: Arc<ReadPosition>,
-    blocked: Arc<BlockedSince>,
+    reading: Arc<ReadProgress>,
     is_cut_off: bool,
     /// The [end](StoredMessage::end) of the last message that was passed to the front end of the member.
     sent: u64,
@@ -107,7 +109,7 @@ impl Members {
                 encoding: route.encoding,
                 target,
                 position: Arc::new(ReadPosition::new(end, progress.clone())),
-                blocked: route.blocked,
+                reading: route.reading,
                 is_cut_off: false,
                 sent: end,
                 last_taken: end,
@@ -246,15 +248,18 @@ impl Members {
                 continue;
             }
             self.has_backlog = true;
-            let is_stalled = member.blocked.lasts(PATIENCE, now)
-                || now.saturating_duration_since(member.last_progress) >= FRONT_END_PATIENCE;
+            let patience = PATIENCE.max(member.reading.pause() * 2);
+            let last_progress = member.reading.accepted_at().max(Some(member.last_progress));
+            let is_stalled = member.reading.is_blocked_for(patience, now)
+                || last_progress
+                    .is_some_and(|last| now.saturating_duration_since(last) >= FRONT_END_PATIENCE);
             if !is_stalled {
                 member.over_limit_since = None;
                 pressure = Backpressure::Wait;
             } else if waiting <= MAX_WAITING_BYTES {
                 member.over_limit_since = None;
                 pressure = pressure.max(Backpressure::Yield);
-            } else if now.saturating_duration_since(*member.over_limit_since.get_or_insert(now)) < PATIENCE {
+            } else if now.saturating_duration_since(*member.over_limit_since.get_or_insert(now)) < patience {
                 pressure = Backpressure::Wait;
             } else {
                 member.is_cut_off = true;

@@ -1,7 +1,7 @@
 //! The connections of clients to one Mongrel2, and the list of those that have data to send.
 
 use super::client_connection::{ClientConnection, NextMessage, QueuedData};
-use super::flow_control::{FlowControl, SendWindow};
+use super::flow_control::{FlowControl, ReadReport, SendWindow};
 use super::pipeline::{OutboundChunk, ReadyChunks, ResponseEnd};
 use crate::websocket::{ClientId, Recipient, StoredMessage, WaitingMessages};
 use bytes::Bytes;
@@ -254,28 +254,35 @@ impl<T> ConnectionTable<T> {
     pub(super) fn add_credit(&mut self, connection_id: &Bytes, bytes: u64) {
         if let Some(connection) = self.by_id.get_mut(connection_id) {
             connection.flow_control.add_credit(bytes);
-            connection.blocked.clear();
+            connection.reading.accept();
             self.blocked.remove(connection_id);
             self.mark_ready_by_id(connection_id);
         }
     }
 
-    /// Sets the total number of bytes that Mongrel2 has written to a connection, as it reported it to a request at `requested_at`.
+    /// Sets the total number of bytes that Mongrel2 has written to a connection, as it reported it to a request at `requested_at`. The report
+    /// before was received at `last_report_at`.
     pub(super) fn set_bytes_written(
         &mut self,
         connection_id: &Bytes,
         bytes: u64,
+        last_report_at: Option<Instant>,
         requested_at: Instant,
         now: Instant,
     ) {
         if let Some(connection) = self.by_id.get_mut(connection_id) {
-            if connection
+            match connection
                 .flow_control
                 .set_bytes_written(bytes, requested_at, now)
             {
-                connection.blocked.clear();
-            } else {
-                connection.blocked.set();
+                ReadReport::Progress => drop(connection.reading.accept()),
+                ReadReport::NoProgress(sent_at) => {
+                    let since = last_report_at.map_or(requested_at, |last| last.max(sent_at));
+                    connection
+                        .reading
+                        .block_between(since.into(), requested_at.into());
+                }
+                ReadReport::Unknown => {}
             }
             if self.blocked.remove(connection_id).is_some() {
                 self.mark_ready_by_id(connection_id);
@@ -287,7 +294,7 @@ impl<T> ConnectionTable<T> {
     pub(super) fn control_port_lost(&mut self, now: Instant) {
         for connection in self.by_id.values_mut() {
             connection.flow_control.control_port_lost(now);
-            connection.blocked.clear();
+            connection.reading.accept();
         }
         for (connection_id, _) in std::mem::take(&mut self.blocked) {
             self.mark_ready_by_id(&connection_id);
