@@ -8,6 +8,7 @@ pub mod figures;
 pub mod latencies;
 pub mod load;
 pub mod machine;
+pub mod program;
 pub mod sides;
 pub mod table;
 pub mod usage;

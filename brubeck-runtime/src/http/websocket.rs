@@ -9,24 +9,24 @@
 //!   if it reads nothing of them for [`STALL_TIMEOUT`], or if too much waits for it. It is sent a close frame, which it gets if it reads again
 //!   within [`CLOSE_TIMEOUT`].
 
+mod output;
+mod reader;
+
 use crate::handler::Stop;
-use crate::websocket::codec::{FrameError, MessageDecoder};
 use crate::websocket::{
     BroadcastEncoding, BroadcastRoute, BroadcastTarget, Close, Closed, Deflate, FrameAction, InboundMessage,
-    Outgoing, QueuedMessage, ReadProgress, STALL_TIMEOUT, SendQueue, SocketMessage, SocketPeer,
-    SocketTransport, TOO_SLOW, WebSocket, close_frame, frame_size, inbound_budget, message_frame, ping_frame,
+    Outgoing, QueuedMessage, ReadProgress, STALL_TIMEOUT, SendQueue, SocketMessage, SocketTransport,
+    TOO_SLOW, WebSocket, close_frame, inbound_budget, message_frame, ping_frame,
 };
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use std::collections::VecDeque;
-use std::future::poll_fn;
+use output::Output;
+use reader::WebSocketReader;
 use std::io;
 use std::ops::ControlFlow;
-use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
-use std::task::{Poll, ready};
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf, split};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, WriteHalf, split};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep_until, timeout};
 
@@ -37,10 +37,6 @@ const PING_INTERVAL: Duration = Duration::from_secs(30);
 const MAX_UNANSWERED_PINGS: u8 = 2;
 /// Time for the closing handshake, and again for closing the stream.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
-/// Size of the read and write buffers, in bytes.
-const BUFFER_SIZE: usize = 16 << 10;
-/// Size from which a frame is written from its own buffer, instead of together with others, in bytes.
-const LARGE_FRAME_BYTES: usize = 4 << 10;
 /// Limit for unwritten pongs, in bytes. Nothing is read while there are more.
 const MAX_PONG_BYTES: usize = 4 << 10;
 
@@ -121,7 +117,7 @@ impl DriverState {
         }
     }
 
-    /// Returns `true` if the frames of the send_queue are sent in this phase.
+    /// Returns `true` if the frames that wait in the send queue are sent in this phase.
     fn sends(&self) -> bool {
         matches!(self.phase, ConnectionPhase::Open | ConnectionPhase::Failed(_))
     }
@@ -151,7 +147,7 @@ enum DriverEvent {
     BudgetAcquired(Option<OwnedSemaphorePermit>),
     /// The client has read something of the output, or the connection is lost.
     Written(io::Result<bool>),
-    /// The send_queue may have frames.
+    /// Frames may wait in the send queue.
     SendQueueChanged,
     StopRequested,
     DeadlineReached,
@@ -218,7 +214,7 @@ impl WebSocketDriver {
         }
     }
 
-    /// Moves frames from the send_queue to the output, until that is full.
+    /// Moves frames from the send queue to the output, until that is full.
     fn fill_output(&mut self, state: &mut DriverState) {
         let (mut close, mut is_cut_off) = (None, false);
         let output = &mut state.output;
@@ -448,170 +444,6 @@ impl SocketTransport for DriverTransport {
             encoding: self.send_queue.encoding(),
             reading: self.send_queue.reading().clone(),
             target: BroadcastTarget::SendQueue(self.send_queue.clone()),
-        }
-    }
-}
-
-/// The frames that are being written to a client.
-#[derive(Default)]
-struct Output {
-    /// Each consists of whole frames.
-    chunks: VecDeque<Bytes>,
-    /// Small frames, which are written together, after the chunks.
-    small: BytesMut,
-    /// The total size of both, including the bytes of the first chunk that are written.
-    size: usize,
-    /// The bytes of the first chunk that are written.
-    written: usize,
-    needs_flush: bool,
-    /// Bytes of pongs that were added since the output was last empty.
-    pong_bytes: usize,
-    /// `true` if a frame of a broadcast was added since the output was last empty.
-    has_broadcasts: bool,
-}
-
-impl Output {
-    fn is_empty(&self) -> bool {
-        self.size == 0 && !self.needs_flush
-    }
-
-    fn is_full(&self) -> bool {
-        self.size >= BUFFER_SIZE
-    }
-
-    fn push(&mut self, frame: Bytes) {
-        self.size += frame.len();
-        if frame.len() < LARGE_FRAME_BYTES {
-            self.small.extend_from_slice(&frame);
-        } else {
-            self.seal_small();
-            self.chunks.push_back(frame);
-        }
-    }
-
-    fn push_pong(&mut self, pong: Bytes) {
-        self.pong_bytes += pong.len();
-        self.push(pong);
-    }
-
-    fn seal_small(&mut self) {
-        if !self.small.is_empty() {
-            self.chunks.push_back(self.small.split().freeze());
-        }
-    }
-
-    /// Writes as much as the client accepts now, and waits until it accepts something. Returns `true` if it had to wait, which shows that the
-    /// client has read something. Cancel safe.
-    async fn write(
-        &mut self,
-        stream: &mut (impl AsyncWrite + Unpin),
-        reading: &ReadProgress,
-    ) -> io::Result<bool> {
-        if self.chunks.is_empty() {
-            self.seal_small();
-        }
-        let result = poll_fn(|cx| {
-            let Some(chunk) = self.chunks.front() else {
-                return Pin::new(&mut *stream).poll_flush(cx).map_ok(|()| 0);
-            };
-            let unwritten = chunk.get(self.written..).unwrap_or_default();
-            let written = ready!(Pin::new(&mut *stream).poll_write(cx, unwritten))?;
-            if written == 0 {
-                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
-            }
-            Poll::Ready(Ok(written))
-        });
-        let mut result = std::pin::pin!(result);
-        let mut was_blocked = false;
-        let written = poll_fn(|cx| {
-            let polled = result.as_mut().poll(cx);
-            if polled.is_pending() {
-                reading.block();
-            } else {
-                was_blocked = reading.accept();
-            }
-            polled
-        })
-        .await?;
-        self.advance(written);
-        Ok(was_blocked)
-    }
-
-    /// Removes written bytes. Nothing is left to be flushed if there were none.
-    fn advance(&mut self, written: usize) {
-        self.needs_flush = written > 0;
-        self.written += written;
-        if let Some(chunk) = self.chunks.front()
-            && self.written >= chunk.len()
-        {
-            self.size -= chunk.len();
-            self.written = 0;
-            self.chunks.pop_front();
-        }
-        if self.is_empty() {
-            // An idle connection has no buffer.
-            self.small = BytesMut::new();
-            self.pong_bytes = 0;
-            self.has_broadcasts = false;
-        }
-    }
-
-    /// Drops all frames of which nothing is written. The rest of a frame that is being written stays, because another frame can only follow
-    /// a whole one.
-    fn keep_started_frame(&mut self) {
-        self.small.clear();
-        let written = std::mem::take(&mut self.written);
-        let first = self.chunks.pop_front().filter(|_| written > 0);
-        self.chunks.clear();
-        self.size = 0;
-        if let Some(chunk) = first {
-            let mut end = 0;
-            while end < written {
-                let rest = chunk.get(end..).unwrap_or_default();
-                // The chunk consists of whole frames, so the size is known.
-                end += frame_size(rest).unwrap_or(rest.len()).max(1);
-            }
-            let rest = chunk.slice(written..end.min(chunk.len()));
-            self.size = rest.len();
-            self.chunks.extend((!rest.is_empty()).then_some(rest));
-        }
-    }
-}
-
-/// Reads the frames of a client.
-struct WebSocketReader<I> {
-    stream: ReadHalf<I>,
-    buffer: BytesMut,
-    decoder: MessageDecoder,
-    peer: SocketPeer,
-}
-
-impl<I: AsyncRead> WebSocketReader<I> {
-    fn new(stream: ReadHalf<I>, message_limit: usize, deflate: Option<Deflate>) -> WebSocketReader<I> {
-        WebSocketReader {
-            stream,
-            buffer: BytesMut::new(),
-            decoder: MessageDecoder::new(message_limit),
-            peer: SocketPeer::new(message_limit, deflate),
-        }
-    }
-
-    /// Receives the next frame, and returns what to do about it. Returns `None` if the connection is lost. Cancel safe.
-    async fn receive(&mut self) -> Option<FrameAction> {
-        loop {
-            match self.decoder.decode(&mut self.buffer) {
-                Ok(Some((first, payload))) => return Some(self.peer.receive(first, payload)),
-                Ok(None) => {}
-                Err(FrameError::TooLarge) => return Some(self.peer.end(Close::TOO_LARGE)),
-                Err(FrameError::Protocol(violation)) => {
-                    tracing::debug!(violation, "WebSocket client violated the protocol");
-                    return Some(self.peer.end(Close::PROTOCOL));
-                }
-            }
-            self.buffer.reserve(BUFFER_SIZE / 2);
-            if self.stream.read_buf(&mut self.buffer).await.ok()? == 0 {
-                return None;
-            }
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Message sockets without a socket and without Mongrel2.
 
 use super::patience::wait_for;
+use super::sockets::json_text;
 use crate::handler::Application;
 use crate::mongrel2::InMemoryMessageSocket;
 use bytes::Bytes;
@@ -88,10 +89,7 @@ impl TestMessageSocket {
     ///
     /// Panics if the value cannot be serialized.
     pub async fn send_json(&self, value: &(impl Serialize + ?Sized)) {
-        match serde_json::to_vec(value) {
-            Ok(text) => self.send(text).await,
-            Err(error) => panic!("cannot serialize the message to JSON: {error}"),
-        }
+        self.send(json_text(value)).await;
     }
 
     /// Receives the next message, without the NUL that ends it. Returns `None` once the application has closed the connection.

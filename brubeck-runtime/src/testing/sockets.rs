@@ -3,6 +3,7 @@
 use crate::handler::{Application, Stop};
 #[cfg(feature = "http")]
 use crate::http::InMemoryServer;
+use serde::Serialize;
 use std::sync::Arc;
 
 /// Opens the sockets of an application. Clones share the open ones.
@@ -37,5 +38,13 @@ impl TestSockets {
 impl std::fmt::Debug for TestSockets {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("TestSockets")
+    }
+}
+
+/// Serializes a message of a client. Panics if this fails.
+pub(super) fn json_text(value: &(impl Serialize + ?Sized)) -> String {
+    match serde_json::to_string(value) {
+        Ok(text) => text,
+        Err(error) => panic!("cannot serialize the message to JSON: {error}"),
     }
 }

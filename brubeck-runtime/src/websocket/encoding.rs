@@ -1,6 +1,7 @@
 //! Encodes the messages of a server.
 
-use super::frame::{BINARY, RSV1, TEXT, frame};
+use super::frame::frame;
+use super::opcode::{BINARY, RSV1, TEXT};
 use super::{Deflate, SocketMessage};
 use bytes::{Bytes, BytesMut};
 

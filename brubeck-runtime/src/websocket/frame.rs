@@ -1,15 +1,8 @@
 //! Encodes the frames of a server (RFC 6455, section 5.2). They are unmasked and not fragmented.
 
 use super::Close;
+use super::opcode::{CLOSE, PING};
 use bytes::{BufMut, Bytes, BytesMut};
-
-pub(super) const TEXT: u8 = 1;
-pub(super) const BINARY: u8 = 2;
-pub(super) const CLOSE: u8 = 8;
-pub(super) const PING: u8 = 9;
-pub(super) const PONG: u8 = 10;
-/// The bit RSV1, which marks a compressed message (RFC 7692).
-pub(super) const RSV1: u8 = 0x40;
 
 /// Encodes a ping without a payload.
 pub(crate) fn ping_frame() -> Bytes {
@@ -63,6 +56,7 @@ pub(crate) fn frame_size(bytes: &[u8]) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::opcode::{BINARY, TEXT};
     use super::*;
 
     #[test]

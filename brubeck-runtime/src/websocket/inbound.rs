@@ -1,7 +1,7 @@
 //! A message of a client, in the queue of the handler.
 
 use super::codec::compressed_limit;
-use super::frame::TEXT;
+use super::opcode::TEXT;
 use super::{Close, Deflate, SocketMessage};
 use bytes::Bytes;
 use tokio::sync::Semaphore;

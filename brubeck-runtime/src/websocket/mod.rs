@@ -9,6 +9,7 @@ mod frame;
 mod handshake_key;
 mod inbound;
 mod message;
+pub(crate) mod opcode;
 mod peer;
 mod read_progress;
 mod send_queue;

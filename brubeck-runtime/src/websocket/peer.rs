@@ -1,7 +1,8 @@
 //! The receiving side of a WebSocket: validates messages and control frames that are unmasked and defragmented already.
 
 use super::codec::compressed_limit;
-use super::frame::{BINARY, CLOSE, PING, PONG, RSV1, TEXT, close_frame, frame};
+use super::frame::{close_frame, frame};
+use super::opcode::{BINARY, CLOSE, PING, PONG, RSV1, TEXT};
 use super::{Close, Deflate, InboundMessage};
 use bytes::Bytes;
 

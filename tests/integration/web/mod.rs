@@ -13,6 +13,7 @@ mod extractors;
 mod files;
 mod front_end;
 mod hooks;
+mod hostile;
 mod imports;
 mod late_changes;
 mod multipart;

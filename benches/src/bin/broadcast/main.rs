@@ -8,8 +8,8 @@ use brubeck_benches::figures::thousands;
 use brubeck_benches::sides::Flavor;
 use brubeck_benches::table::Table;
 use brubeck_benches::usage::raise_open_file_limit;
-use brubeck_benches::{Result, document, machine};
-use clap::{Args, Parser, Subcommand};
+use brubeck_benches::{Result, document, machine, program};
+use clap::{Args, Subcommand};
 use members::{Burst, Received};
 use site::FrontEnd;
 use std::path::PathBuf;
@@ -19,15 +19,6 @@ const DELIVERIES: usize = 1_000_000;
 
 /// Members behind a Mongrel2: brubeck accepts up to 8,192 WebSockets of one, and Mongrel2 needs several descriptors for each.
 const MAX_MEMBERS_OF_MONGREL2: usize = 4_000;
-
-/// Measures bursts of a broadcast and writes the results as Markdown
-#[derive(Parser)]
-struct Arguments {
-    #[command(subcommand)]
-    role: Option<Role>,
-    #[command(flatten)]
-    plan: Plan,
-}
 
 #[derive(Args)]
 struct Plan {
@@ -76,11 +67,17 @@ struct Row {
 }
 
 fn main() -> Result {
-    let arguments = Arguments::parse();
     raise_open_file_limit();
-    match arguments.role {
-        None => Flavor::CurrentThread.build()?.block_on(arguments.plan.run()),
-        Some(Role::Serve { front_end, threads }) => {
+    program::run(
+        "Measures bursts of a broadcast and writes the results as Markdown",
+        Plan::run,
+        run_role,
+    )
+}
+
+fn run_role(role: Role) -> Result {
+    match role {
+        Role::Serve { front_end, threads } => {
             let flavor = if threads == 1 {
                 Flavor::CurrentThread
             } else {
@@ -88,14 +85,14 @@ fn main() -> Result {
             };
             flavor.build()?.block_on(site::serve(front_end))
         }
-        Some(Role::Members { address, burst }) => Flavor::CurrentThread
+        Role::Members { address, burst } => Flavor::CurrentThread
             .build()?
             .block_on(members::run(&address, burst)),
     }
 }
 
 impl Plan {
-    async fn run(&self) -> Result {
+    async fn run(self) -> Result {
         let mut rows = Vec::new();
         for front_end in &self.front_ends {
             for threads in [1, 2] {

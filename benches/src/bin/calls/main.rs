@@ -4,24 +4,15 @@
 mod report;
 mod row;
 
-use brubeck_benches::Result;
 use brubeck_benches::child::{self, Ready, progress};
 use brubeck_benches::load::Load;
 use brubeck_benches::sides::{SIDES, Side, Transport, named};
 use brubeck_benches::work::Note;
-use clap::{Args, Parser, Subcommand};
+use brubeck_benches::{Result, program};
+use clap::{Args, Subcommand};
 use row::{Cell, Row};
 use std::path::PathBuf;
 use std::time::Duration;
-
-/// Measures calls and writes the results as Markdown
-#[derive(Parser)]
-struct Arguments {
-    #[command(subcommand)]
-    role: Option<Role>,
-    #[command(flatten)]
-    plan: Plan,
-}
 
 #[derive(Args)]
 struct Plan {
@@ -73,25 +64,26 @@ fn transport(name: &str) -> Result<Transport> {
 }
 
 fn main() -> Result {
-    let arguments = Arguments::parse();
-    match arguments.role {
-        None => {
-            let parent = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()?;
-            parent.block_on(arguments.plan.run())
-        }
-        Some(Role::Serve { side, address }) => {
+    program::run(
+        "Measures calls and writes the results as Markdown",
+        Plan::run,
+        run_role,
+    )
+}
+
+fn run_role(role: Role) -> Result {
+    match role {
+        Role::Serve { side, address } => {
             let side = named(&side)?;
             side.flavor().build()?.block_on(serve(side, address))
         }
-        Some(Role::Drive {
+        Role::Drive {
             side,
             address,
             size,
             in_flight,
             seconds,
-        }) => {
+        } => {
             let side = named(&side)?;
             let load = Load {
                 note: Note::of_size(size),

@@ -7,19 +7,9 @@ mod sizes;
 mod workers;
 
 use brubeck_benches::child::Child;
-use brubeck_benches::{Result, document, machine, usage};
-use clap::Parser;
+use brubeck_benches::{Result, document, machine, program, usage};
 use roles::Role;
 use std::path::PathBuf;
-
-/// Measures how brubeck scales and writes the results as Markdown
-#[derive(Parser)]
-struct Arguments {
-    #[command(subcommand)]
-    role: Option<Role>,
-    #[command(flatten)]
-    plan: Plan,
-}
 
 #[derive(clap::Args)]
 struct Plan {
@@ -46,15 +36,13 @@ enum Lane {
 }
 
 fn main() -> Result {
-    let arguments = Arguments::parse();
-    match arguments.role {
-        // The runtime of `#[tokio::main]`.
-        Some(role) => tokio::runtime::Runtime::new()?.block_on(role.run()),
-        None => tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()?
-            .block_on(arguments.plan.run()),
-    }
+    // The runtime of `#[tokio::main]`, for the children.
+    let run_role = |role: Role| tokio::runtime::Runtime::new()?.block_on(role.run());
+    program::run(
+        "Measures how brubeck scales and writes the results as Markdown",
+        Plan::run,
+        run_role,
+    )
 }
 
 impl Plan {

@@ -10,20 +10,11 @@ mod wrk;
 
 use brubeck_benches::child::{self, Ready, progress};
 use brubeck_benches::sides::Flavor;
-use brubeck_benches::{Result, sides::RunningServer};
-use clap::{Args, Parser, Subcommand};
+use brubeck_benches::{Result, program, sides::RunningServer};
+use clap::{Args, Subcommand};
 use row::Row;
 use side::{SIDES, Side, Tools, named};
 use std::path::PathBuf;
-
-/// Measures a page that returns hello and writes the results as Markdown
-#[derive(Parser)]
-struct Arguments {
-    #[command(subcommand)]
-    role: Option<Role>,
-    #[command(flatten)]
-    plan: Plan,
-}
 
 #[derive(Args)]
 struct Plan {
@@ -57,10 +48,16 @@ enum Role {
 }
 
 fn main() -> Result {
-    let arguments = Arguments::parse();
-    match arguments.role {
-        None => Flavor::CurrentThread.build()?.block_on(arguments.plan.run()),
-        Some(Role::Serve { side, specs }) => {
+    program::run(
+        "Measures a page that returns hello and writes the results as Markdown",
+        Plan::run,
+        run_role,
+    )
+}
+
+fn run_role(role: Role) -> Result {
+    match role {
+        Role::Serve { side, specs } => {
             // The runtime of `#[tokio::main]` on two cores, for every side.
             Flavor::MultiThread.build()?.block_on(serve(&side, &specs))
         }

@@ -1,6 +1,7 @@
 //! The tasks behind a test WebSocket: they read and write as a browser does, whatever the test waits for.
 
-use super::frames::{self, BINARY, CLOSE, Frame, PING, PONG, RSV1, TEXT};
+use super::frames::{self, Frame};
+use crate::websocket::opcode::{BINARY, CLOSE, PING, PONG, RSV1, TEXT};
 use crate::websocket::{Close, Deflate, SocketMessage};
 use bytes::{Bytes, BytesMut};
 use std::sync::{Arc, OnceLock};

@@ -1,15 +1,8 @@
 //! The frames of a WebSocket client (RFC 6455, section 5.2): masked ones to the server, unmasked ones from it.
 
 use crate::websocket::Close;
+use crate::websocket::opcode::CLOSE;
 use bytes::{Buf, Bytes, BytesMut};
-
-pub(super) const TEXT: u8 = 1;
-pub(super) const BINARY: u8 = 2;
-pub(super) const CLOSE: u8 = 8;
-pub(super) const PING: u8 = 9;
-pub(super) const PONG: u8 = 10;
-/// The bit of a compressed message (RFC 7692).
-pub(super) const RSV1: u8 = 0x40;
 
 /// A frame of the server.
 #[derive(Debug, PartialEq)]
@@ -94,6 +87,7 @@ pub(super) fn decode(buffer: &mut BytesMut) -> Option<Frame> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::websocket::opcode::{BINARY, TEXT};
 
     #[test]
     fn frames_are_taken_from_the_buffer_when_they_are_complete() {

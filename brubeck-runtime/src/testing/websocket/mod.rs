@@ -8,11 +8,12 @@ pub use handshake::TestHandshake;
 
 use super::TestResponse;
 use super::patience::wait_for;
+use super::sockets::json_text;
 use crate::http::InMemorySocket;
+use crate::websocket::opcode::{BINARY, TEXT};
 use crate::websocket::{Close, Deflate, SocketMessage};
 use bytes::Bytes;
 use connection::TestConnection;
-use frames::{BINARY, TEXT};
 use http::header::SEC_WEBSOCKET_PROTOCOL;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -145,10 +146,7 @@ impl TestWebSocket {
     ///
     /// Panics if the value cannot be serialized.
     pub async fn send_json(&self, value: &(impl Serialize + ?Sized)) {
-        match serde_json::to_string(value) {
-            Ok(text) => self.send(text).await,
-            Err(error) => panic!("cannot serialize the message to JSON: {error}"),
-        }
+        self.send(json_text(value)).await;
     }
 
     /// Receives the next message. Returns `None` once the connection is closed; [`ended`](TestWebSocket::ended) has the reason.

@@ -47,19 +47,19 @@ const CHECK_INTERVAL: Duration = Duration::from_millis(5);
 ///
 /// A burst of messages reaches every member that reads, however long it is: [`send`](Broadcast::send) waits while more than 4 MiB wait for
 /// such a member. A member that has read nothing for 40 milliseconds does not delay the others. Its messages are kept, and it is
-/// disconnected if it reads nothing for ten seconds, or if more than 16 MiB wait for it. The client and the handler get the
-/// [close](crate::Close) 1008 with the reason `the client does not read its messages`, and the disconnection is logged at the level `info`.
-/// A client that does not even read the close within five seconds gets none.
+/// disconnected if it reads nothing for ten seconds, or reads nothing at present while more than 64 MiB wait for it. The client and the
+/// handler get the [close](crate::Close) 1008 with the reason `the client does not read its messages`, and the disconnection is logged at
+/// the level `info`. A client that does not even read the close within five seconds gets none.
 ///
-/// What counts is what the client reads, not the number of messages: small messages count with 128 bytes more than their content.
+/// What counts is what the client reads, not the number or the size of messages; small messages count with 128 bytes more than their
+/// content. A client that reads in large steps, as on a slow connection, has twice the time of its latest pauses, at most a second.
 /// Behind Mongrel2, [`Mongrel2::control`](crate::Mongrel2::control) or Mongrel2's setting `download.flow_control` reports what a client has
-/// read, a little later: a silent member may delay a burst for half a second, and a burst of messages of more than 16 MiB each may disconnect
-/// members that read. Without either, members are assumed to read one MiB per second, and Mongrel2 itself disconnects those that do not,
-/// without a close.
+/// read, a little later. Without either, members are assumed to read one MiB per second, and Mongrel2 itself disconnects those that do
+/// not, without a close.
 ///
 /// # Memory and cost
 ///
-/// A message is stored once, whatever the number of members, until the last of them has taken it. So at most 16 MiB and the largest
+/// A message is stored once, whatever the number of members, until the last of them has taken it. So at most 64 MiB and the largest
 /// message wait, besides the 16 KiB and one message that are being written to each member.
 ///
 /// A message is encoded and, with the feature `deflate`, compressed only once, not once for each member. Behind Mongrel2, one message
