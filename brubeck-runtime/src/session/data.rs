@@ -7,7 +7,10 @@ use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD as BASE64;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
+
+/// Time for a store to save a session.
+const SAVE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Limit for the attempts to save a session that other requests change at the same time.
 const MAX_SAVE_ATTEMPTS: usize = 32;
@@ -170,7 +173,11 @@ impl SessionData {
             }
             Ok(saved)
         };
-        saved.await.unwrap_or_else(|error: crate::Error| {
+        // The timeout of the handler does not cover this.
+        let saved = tokio::time::timeout(SAVE_TIMEOUT, saved)
+            .await
+            .unwrap_or_else(|_| Err(crate::Error::new("the store did not respond within ten seconds")));
+        saved.unwrap_or_else(|error: crate::Error| {
             tracing::error!(%error, "could not save a session in the store");
             Saved::Ended
         })

@@ -47,7 +47,8 @@ use std::time::SystemTime;
 /// The browser has the id of its session in a signed cookie, and the store has its values. So a logout ends the session, whatever copy of
 /// the cookie or request on its way remains, and requests that set different values at the same time lose none.
 ///
-/// An error of the store is logged. The session of that request is empty then, and its changes are lost.
+/// An error of the store is logged. The session of that request is empty then, and its changes are lost. The same applies if saving takes more
+/// than ten seconds; reading counts for the timeout of the handler.
 pub trait SessionStore: Send + Sync + 'static {
     /// Returns the record with this id. Returns `None` if there is no such record.
     ///

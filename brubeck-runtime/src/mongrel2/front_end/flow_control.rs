@@ -68,9 +68,9 @@ struct InFlightMessage {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::mongrel2) enum ReadReport {
     /// The client has read something, or nothing is in flight to it.
-    Progress,
+    Advanced,
     /// The client has read nothing since the report before, although a message was in flight, at least since this time.
-    NoProgress(Instant),
+    Stalled(Instant),
     /// Mongrel2 may not have received the messages in flight when it made the report.
     Unknown,
 }
@@ -215,10 +215,10 @@ impl FlowControl {
                 if received_at > requested_at {
                     ReadReport::Unknown
                 } else {
-                    ReadReport::NoProgress(received_at)
+                    ReadReport::Stalled(received_at)
                 }
             }
-            _ => ReadReport::Progress,
+            _ => ReadReport::Advanced,
         }
     }
 
@@ -314,8 +314,8 @@ mod tests {
         let mut report =
             |bytes, requested_at| flow_control.set_bytes_written(bytes, requested_at, requested_at);
         assert_eq!(report(0, soon), ReadReport::Unknown);
-        assert_eq!(report(0, later), ReadReport::NoProgress(now + MAX_TRANSFER_TIME));
-        assert_eq!(report(199, later), ReadReport::Progress);
+        assert_eq!(report(0, later), ReadReport::Stalled(now + MAX_TRANSFER_TIME));
+        assert_eq!(report(199, later), ReadReport::Advanced);
         assert_eq!(
             flow_control.send_window(now),
             SendWindow::Open(MAX_MONITORED_MESSAGE_BYTES)
@@ -343,7 +343,7 @@ mod tests {
         flow_control.message_sent(100, later);
         assert!(flow_control.needs_control_port());
         let report = flow_control.set_bytes_written(1200, later, later);
-        assert_eq!(report, ReadReport::Progress);
+        assert_eq!(report, ReadReport::Advanced);
         assert!(!flow_control.needs_control_port());
         // The port is lost for a while.
         flow_control.control_port_lost(later);

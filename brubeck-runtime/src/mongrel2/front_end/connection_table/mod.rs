@@ -275,8 +275,8 @@ impl<T> ConnectionTable<T> {
                 .flow_control
                 .set_bytes_written(bytes, requested_at, now)
             {
-                ReadReport::Progress => drop(connection.reading.accept()),
-                ReadReport::NoProgress(sent_at) => {
+                ReadReport::Advanced => drop(connection.reading.accept()),
+                ReadReport::Stalled(sent_at) => {
                     let since = last_report_at.map_or(requested_at, |last| last.max(sent_at));
                     connection
                         .reading
