@@ -179,10 +179,26 @@ async fn setup(front_end: Option<Configure>, store: Option<MemoryStore>) -> Opti
 }
 
 impl Setup {
+    /// The server answers. A connection that Mongrel2 has accepted while others broke off was seen to be closed without a response, so the
+    /// request is repeated behind Mongrel2.
+    async fn assert_alive(&self) {
+        let attempts = if self.test_bed.server.is_some() { 5 } else { 1 };
+        for _ in 0..attempts {
+            let mut browser = self.test_bed.browser().await;
+            let _ = browser
+                .try_send("GET /ok HTTP/1.1\r\nhost: localhost\r\n\r\n")
+                .await;
+            if let Ok(response) = with_timeout(browser.try_read_response(false)).await {
+                return assert_eq!(response.text(), "ok");
+            }
+        }
+        panic!("no response in {attempts} attempts");
+    }
+
     /// Everything that broken requests have used is free, and the server answers.
     async fn assert_clean(self) {
         wait_until(|| self.open.count() == 0).await;
-        assert_eq!(self.test_bed.browser().await.get("/ok").await.text(), "ok");
+        self.assert_alive().await;
         let files = || {
             let folders = [self.folder.path(), self.test_bed.folder.path()];
             let entries = folders
@@ -267,7 +283,7 @@ async fn uploads_that_break_off_leave_nothing() {
             }
             if round > 0 {
                 // The handlers have begun, as far as there is something for them.
-                assert_eq!(setup.test_bed.browser().await.get("/ok").await.text(), "ok");
+                setup.assert_alive().await;
             }
             drop(browsers);
         }
