@@ -16,10 +16,10 @@ const MAX_PAUSE: Duration = Duration::from_millis(500);
 
 /// The progress of one client in reading the bytes that wait for it. Front ends record it, and broadcasts read it.
 #[derive(Debug, Default)]
-pub(crate) struct ReadProgress(Mutex<ReadState>);
+pub(crate) struct ReadProgress(Mutex<ReadTimes>);
 
 #[derive(Debug, Default)]
-struct ReadState {
+struct ReadTimes {
     /// The time since which the client has accepted no bytes, although some wait.
     blocked_since: Option<Instant>,
     /// The end of the time for which this is known. `None` if it lasts until the front end says something else.
@@ -30,7 +30,7 @@ struct ReadState {
     pause: Duration,
 }
 
-impl ReadState {
+impl ReadTimes {
     fn blocked_for(&self, now: Instant) -> Option<Duration> {
         let until = self.blocked_until.unwrap_or(now);
         Some(until.saturating_duration_since(self.blocked_since?))
@@ -93,7 +93,7 @@ impl ReadProgress {
         self.with(|state| state.pause)
     }
 
-    fn with<T>(&self, with: impl FnOnce(&mut ReadState) -> T) -> T {
+    fn with<T>(&self, with: impl FnOnce(&mut ReadTimes) -> T) -> T {
         with(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
