@@ -244,6 +244,24 @@ fn blocked_caller_sends_heartbeats_and_its_calls_end_at_their_timeout() {
     }
 }
 
+#[test]
+fn caller_whose_runtime_is_not_driven_stays_connected() {
+    let worker = WorkerThread::start(2);
+    let proxy = RecordingProxy::start(&worker.address);
+    let caller = runtime(0);
+    let client = caller.block_on(connect(&proxy.address));
+    let start = Instant::now();
+    std::thread::sleep(block_time());
+    let end = Instant::now();
+    let call = client.request("/naps").argument("ms", 1);
+    let response = caller.block_on(async { call.await });
+    assert_eq!(response.expect("a response").body, 1);
+    let traffic = proxy.traffic();
+    assert_eq!(traffic.connections, 1, "the caller has reconnected");
+    let gap = longest_gap(&traffic.from_caller, start, end);
+    assert!(gap <= MAX_GAP, "the caller sent nothing for {gap:?}");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn burst_of_large_calls_is_answered() {
     const CALLS: usize = 250;
