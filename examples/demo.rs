@@ -31,10 +31,10 @@ async fn main() -> brubeck::Result {
     // The service runs in this process, but it is called over ZeroMQ, as it would be in another process.
     let slow = Slow {
         addr: socket("slow"),
-        passphrase: "my_shared_secret".into(),
+        secret: "my_shared_secret".into(),
     };
     let service = demo_service::app(delay)
-        .start(Service::bind(&slow.addr, &slow.passphrase))
+        .start(Service::bind(&slow.addr, &slow.secret))
         .await?;
 
     let app = demo_service_client::app(slow);

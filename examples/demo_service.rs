@@ -27,7 +27,7 @@ pub(crate) fn app(delay: Duration) -> App<Duration> {
 async fn main() -> brubeck::Result {
     let arguments = command_line();
     app(arguments.delay)
-        .serve(Service::bind(arguments.addr, arguments.passphrase))
+        .serve(Service::bind(arguments.addr, arguments.secret))
         .await
 }
 
@@ -57,9 +57,9 @@ struct Arguments {
     /// The address to bind: ipc://path or tcp://host:port
     #[arg(long, default_value = "ipc://run/slow")]
     addr: String,
-    /// The passphrase that callers must use
+    /// The secret that callers must have, of at least 16 characters
     #[arg(long, default_value = "my_shared_secret")]
-    passphrase: String,
+    secret: String,
     /// The response time, such as 5s or 200ms
     #[arg(long, default_value = "5s", value_parser = duration)]
     delay: Duration,

@@ -25,7 +25,7 @@ async fn demo() -> Page<Index> {
 #[get("^/service/async")]
 async fn call_service_async(services: Services, slow: State<Slow>) -> Result<Page<Success>, Fault> {
     // Registering a service again has no effect.
-    let service = services.register(&slow.addr, &slow.passphrase)?;
+    let service = services.register(&slow.addr, &slow.secret)?;
     let request = service.request(SERVICE_PATH).argument("RETURN_DATA", ASYNC);
     request.nowait();
     // The page does not wait for the service.
@@ -36,7 +36,7 @@ async fn call_service_async(services: Services, slow: State<Slow>) -> Result<Pag
 #[get("^/service/sync")]
 async fn call_service_sync(services: Services, slow: State<Slow>) -> Result<Page<Success>, Fault> {
     // Registering a service again has no effect.
-    let service = services.register(&slow.addr, &slow.passphrase)?;
+    let service = services.register(&slow.addr, &slow.secret)?;
     let request = service.request(SERVICE_PATH).argument("RETURN_DATA", SYNC);
     let (response, handler_response) = request.handled().await?;
     tracing::debug!("received the response: {response:?}, {handler_response:?}");
@@ -90,15 +90,15 @@ fn log() {
         .init();
 }
 
-/// The address and passphrase of the slow service.
+/// The address and secret of the slow service.
 #[derive(Clone, clap::Args)]
 pub(crate) struct Slow {
     /// The address of the service
     #[arg(long, default_value = "ipc://run/slow")]
     pub(crate) addr: String,
-    /// The passphrase of the service
+    /// The secret of the service
     #[arg(long, default_value = "my_shared_secret")]
-    pub(crate) passphrase: String,
+    pub(crate) secret: String,
 }
 
 /// Pages that call the slow service of `demo_service`.

@@ -39,7 +39,7 @@ const PAGES: Routes<()> = routes![on_slow, call_sync];
 
 // ---- the test -----------------------------------------------------------------------------------
 
-/// Starts the application and the service in memory. The service keeps its address and passphrase.
+/// Starts the application and the service in memory. The service keeps its address and secret.
 async fn start_site() -> brubeck::Result<TestSiteHandle> {
     TestSite::new(PAGES, ())
         .service(Service::bind(SLOW, SECRET), App::new(SERVICE, ()))

@@ -55,14 +55,14 @@ def hosts():
 
 
 def v3():
-    """Writes the example of docs/protocol.md, and one message of each other kind, without authentication codes."""
+    """Writes the example of docs/protocol.md, and one message of each other kind."""
     page = (HERE.parent / "docs" / "protocol.md").read_text()
     example = [bytes.fromhex(block) for block in re.findall(r"```text\n([0-9a-f\n]+)```", page)]
     frames = {5: b'|parts|{"image":{"$bytes":0},"width":200}|parts|\xff\xd8\xff', 7: b'|parts|{"$bytes":0}|parts|\xff\xd8\xff'}
     fields = {6: [8, 7], 8: [8], 9: [7], 10: [26, 25], 11: [26, 7], 12: [], 13: [25], 14: [27]}
     others = [b"\xb2brb\x03" + bytes([kind, *bytes(24), *(b for field in numbers for b in (field, 0, 1, 1))])
               for kind, numbers in fields.items()]
-    messages = [*(frame if frame[5] in (1, 2) else frame[:-32] + frames.get(frame[5], b"") for frame in example), *others]
+    messages = [*(frame + frames.get(frame[5], b"") for frame in example), *others]
     for message in messages:
         keep("v3_message", message)
         keep("v3_worker", len(message).to_bytes(2, "big") + message)

@@ -156,7 +156,7 @@ pub use brubeck_runtime::{
 pub use brubeck_runtime::{Multipart, MultipartStream, Part, PartStream};
 #[cfg(feature = "services")]
 #[cfg_attr(docsrs, doc(cfg(feature = "services")))]
-pub use brubeck_runtime::{Service, TestSite, TestSiteHandle};
+pub use brubeck_runtime::{PeerKey, Service, TestSite, TestSiteHandle};
 #[cfg(feature = "templates")]
 #[cfg_attr(docsrs, doc(cfg(feature = "templates")))]
 pub use brubeck_runtime::{Template, TemplateData, minijinja};

@@ -100,9 +100,10 @@ const IMPORTS: &[(&str, &[&str])] = &[
         ],
     ),
     ("files", &["response", "status"]),
-    ("rpc/codec", &["codec", "outcome", "secret"]),
-    ("rpc/core", &["rpc/api", "rpc/codec", "secret"]),
+    ("rpc/codec", &["codec", "outcome"]),
+    ("rpc/core", &["rpc/api", "rpc/codec"]),
     ("rpc/driver", &["error", "rpc/core"]),
+    ("rpc/sealed", &["error", "secret"]),
     (
         "rpc/convert",
         &[
@@ -208,6 +209,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
             "rpc/client",
             "rpc/codec",
             "rpc/core",
+            "rpc/sealed",
             "rpc/server",
             "scope",
             "secret",

@@ -116,6 +116,8 @@ pub use crate::rpc::api::{
 #[doc(hidden)]
 pub use crate::rpc::api::{Link, Origin, PendingResponse, ResponseBody};
 #[cfg(feature = "services")]
+pub use crate::rpc::sealed::PeerKey;
+#[cfg(feature = "services")]
 #[doc(hidden)]
 pub use crate::rpc::{core as protocol, driver};
 pub use crate::session::{

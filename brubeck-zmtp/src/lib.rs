@@ -39,8 +39,8 @@
 //!
 //! The protocol is ZMTP 3.1 ([RFC 37](https://rfc.zeromq.org/spec/37/)) with the mechanism `NULL`, over TCP and Unix
 //! sockets. Peers may use ZMTP 3.0 (libzmq since version 4.0) or any later version. Heartbeats are answered but never sent,
-//! because TCP keepalive detects dead peers. This crate does not encrypt or authenticate. Use a Unix socket, a trusted network,
-//! or a tunnel.
+//! because TCP keepalive detects dead peers. This crate does not encrypt or authenticate by itself: a [`StreamWrapper`] does, or
+//! use a Unix socket, a trusted network, or a tunnel.
 
 #[cfg(not(unix))]
 compile_error!("brubeck-zmtp supports Linux, macOS and other Unix systems only");
@@ -58,6 +58,7 @@ mod queue;
 mod server;
 mod transport;
 pub mod watchdog;
+mod wrapper;
 
 pub use client::{ClientEvent, ClientSender, DealerClient};
 pub use codec::SocketType;
@@ -81,3 +82,4 @@ pub use queue::{
 };
 pub use server::{OutgoingQueue, RouterServer, RoutingId, ServerCommand, ServerEvent, ServerSender};
 pub use transport::{Transport, Zmtp};
+pub use wrapper::{DuplexStream, StreamWrapper, WrappedStream, WrappedZmtp};

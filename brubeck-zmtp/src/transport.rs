@@ -48,14 +48,14 @@ impl Transport for Zmtp {
         endpoint: Endpoint,
         limits: ServerLimits,
     ) -> BoxFuture<'_, Result<RouterServer, TransportError>> {
-        Box::pin(async move { bind_server(&endpoint, limits).await })
+        Box::pin(async move { bind_server(&endpoint, limits, None).await })
     }
 
     fn client(&self, endpoint: Endpoint, config: LinkConfig) -> Result<DealerClient, TransportError> {
         endpoint.check_connect()?;
         Handle::try_current().map_err(std::io::Error::other)?;
         let (client, driver) = client_channel(&config);
-        watchdog::spawn(run_client(endpoint, config, driver));
+        watchdog::spawn(run_client(endpoint, config, driver, None));
         Ok(client)
     }
 }

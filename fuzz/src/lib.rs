@@ -8,7 +8,7 @@ use brubeck_runtime::wire::files::{
 };
 use brubeck_runtime::wire::mongrel2::{self, Incoming, Protocol};
 use brubeck_runtime::wire::service::{
-    self, LegacyDecodeError, Dialect, LegacyRequest, Secret, decode_pull_request, decode_request, decode_response,
+    self, LegacyDecodeError, Dialect, LegacyRequest, decode_pull_request, decode_request, decode_response,
 };
 use brubeck_runtime::wire::multipart::{DecodeError, Decoder, FormEvent, PartHead};
 use brubeck_runtime::wire::v3::{self, RawMessage};
@@ -344,64 +344,43 @@ pub fn service_response(dialect: Dialect, data: &[u8]) -> Corpus {
     Corpus::Keep
 }
 
-/// Fuzzes a message of the native protocol.
-///
-/// The input is the head without its authentication code, followed by the other frames. The target adds the correct code, so
-/// that the input passes the check.
+/// Fuzzes a message of the native protocol: the head, then the other frames.
 pub fn v3_message(data: &[u8]) -> Corpus {
-    let key = v3::MacKey::new(b"of the session");
-    let frames = [Bytes::copy_from_slice(data)];
-    let unsealed = RawMessage::read(&frames);
-    if let Ok(unsealed) = &unsealed {
-        assert!(unsealed.open(&key).is_none(), "a message without a valid code was accepted");
-    }
-    let frames = sealed(data, &key);
-    let Ok(sealed) = RawMessage::read(&frames) else {
+    let frames = split(data);
+    let Ok(raw) = RawMessage::read(&frames) else {
         return Corpus::Keep;
     };
-    assert!(sealed.open(&v3::MacKey::new(b"another")).is_none());
-    if let Some(Ok(message)) = sealed.open(&key) {
+    if let Ok(message) = raw.decode() {
         let position = v3::Position {
-            session: sealed.head().session,
-            counter: sealed.head().counter,
-            ack: sealed.head().ack,
+            session: raw.head().session,
+            counter: raw.head().counter,
+            ack: raw.head().ack,
         };
-        let frames = v3::seal(&message, position, &key).expect("an accepted value can be encoded");
+        let frames = v3::encode(&message, position).expect("an accepted value can be encoded");
         let again = RawMessage::read(&frames).expect("an encoded value can be decoded");
-        assert_eq!(again.open(&key).map(Result::ok), Some(Some(message)));
-    }
-    // The messages that open a session have no authentication code.
-    if let Some(Ok(message)) = unsealed.ok().and_then(|unsealed| unsealed.decode_unsealed()) {
-        let frames = v3::encode_unsealed(&message, 0).expect("an accepted value can be encoded");
-        let again = RawMessage::read(&frames).expect("an encoded value can be decoded");
-        assert_eq!(again.decode_unsealed().map(Result::ok), Some(Some(message)));
+        assert_eq!(again.decode().ok(), Some(message));
     }
     Corpus::Keep
 }
 
-/// Adds the correct authentication code. What follows the first occurrence of `|parts|` are the frames after the head, which further
-/// occurrences separate.
-fn sealed(data: &[u8], key: &v3::MacKey) -> Vec<Bytes> {
+/// Splits an input into frames at each `|parts|`.
+fn split(data: &[u8]) -> Vec<Bytes> {
     const SEPARATOR: &[u8] = b"|parts|";
     let (mut frames, mut rest) = (Vec::new(), data);
     while let Some(at) = rest.windows(SEPARATOR.len()).position(|window| window == SEPARATOR) {
-        frames.push(&rest[..at]);
+        frames.push(Bytes::copy_from_slice(&rest[..at]));
         rest = &rest[at + SEPARATOR.len()..];
     }
-    frames.push(rest);
-    let head = [frames[0], &key.mac(&frames)].concat();
-    let after_head = frames.iter().skip(1).map(|frame| Bytes::copy_from_slice(frame));
-    std::iter::once(Bytes::from(head)).chain(after_head).collect()
+    frames.push(Bytes::copy_from_slice(rest));
+    frames
 }
 
-/// Fuzzes a worker with messages of a malicious caller that knows the passphrase. The worker must stay within its limits.
+/// Fuzzes a worker with messages of a malicious caller that has the secret. The worker must stay within its limits.
 ///
 /// The input contains messages, each preceded by its length in two bytes.
 pub fn v3_worker(data: &[u8]) -> Corpus {
     const CONCURRENCY: usize = 4;
-    let passphrase = Secret::new(b"secret".as_slice());
     let config = WorkerConfig {
-        passphrase: passphrase.clone(),
         concurrency: CONCURRENCY,
         ..WorkerConfig::default()
     };
@@ -415,30 +394,19 @@ pub fn v3_worker(data: &[u8]) -> Corpus {
     let hello = v3::Hello {
         version: v3::VERSION,
         features: 0,
-        nonce: [2; 32],
-    };
-    let hello = v3::encode_unsealed(&v3::WireMessage::Hello(hello), 0).expect("a hello");
-    worker.handle_event(now, frames_event(hello.clone()), &mut actions);
-    let Some(WorkerAction::Send { frames, .. }) = actions.pop() else {
-        panic!("no challenge");
-    };
-    let session = RawMessage::read(&frames).expect("a challenge").head().session;
-    let key = v3::SessionKeys::derive(&passphrase, &hello[0], &frames[0]).to_worker;
-    let proof = v3::WireMessage::Proof(v3::Proof {
         heartbeat_ms: 1000,
         max_body: 1 << 20,
         name: v3::ByteStr::default(),
-    });
-    let position = v3::Position {
-        session,
-        counter: 1,
-        ack: 0,
     };
-    let proof = v3::seal(&proof, position, &key).expect("a proof");
-    worker.handle_event(now, frames_event(proof), &mut actions);
+    let hello = v3::encode(&v3::WireMessage::Hello(hello), v3::Position::NONE).expect("a hello");
+    worker.handle_event(now, frames_event(hello), &mut actions);
+    let Some(WorkerAction::Send { frames, .. }) = actions.pop() else {
+        panic!("no welcome");
+    };
+    let session = RawMessage::read(&frames).expect("a welcome").head().session;
     assert_eq!(worker.view().sessions, 1);
 
-    let (mut rest, mut counter) = (data, 1_u64);
+    let (mut rest, mut counter) = (data, 0_u64);
     while let Some((length, more)) = rest.split_first_chunk() {
         let (message, more) = more.split_at(usize::from(u16::from_be_bytes(*length)).min(more.len()));
         rest = more;
@@ -455,7 +423,7 @@ pub fn v3_worker(data: &[u8]) -> Corpus {
         message[6..14].copy_from_slice(&session.to_be_bytes());
         message[14..22].copy_from_slice(&counter.to_be_bytes());
         message.extend_from_slice(fields);
-        let frames = sealed(&message, &key);
+        let frames = split(&message);
         worker.handle_event(now, frames_event(frames), &mut actions);
         let view = worker.view();
         assert!(

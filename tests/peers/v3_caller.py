@@ -3,45 +3,32 @@
 Makes one call of an operation after the other, with an image of random bytes, and prints the outcome, the status, whether it may have
 run, the body, and the parts in hexadecimal.
 
-    v3_caller.py tcp://127.0.0.1:9000 my_shared_secret OPERATION JSON [PART_IN_HEX ..]
+    v3_caller.py tcp://127.0.0.1:9000 KEY.pem OPERATION JSON [PART_IN_HEX ..]
 """
 
-import json
-import os
 import sys
-import time
 
-import zmq
+from v3_sockets import connect
 from v3_wire import *
 
 
 class Caller:
-    def __init__(self, address, passphrase):
-        self.dealer, self.last_call = zmq.Context().socket(zmq.DEALER), 0
-        self.dealer.linger = 0
-        self.dealer.connect(address)
-        hello = head(HELLO, {"version": VERSION, "nonce": os.urandom(32)})
-        self.dealer.send(hello)
-        challenge = self.receive()
-        if challenge.kind == DENIED:
-            sys.exit(f"denied {challenge.fields(0)['reason']}")
-        assert challenge.kind == CHALLENGE and challenge.fields(0)["version"] == VERSION
-        to_worker, to_caller = keys(passphrase.encode(), hello, challenge.head)
-        self.channel = Channel(challenge.session, to_worker, to_caller)
-        self.send(PROOF, {"heartbeat_interval": 10_000, "max_body": 8 << 20, "name": "in Python"})
+    def __init__(self, address, key_file):
+        self.worker, self.last_call = connect(address, key_file), 0
+        hello = {"version": VERSION, "heartbeat_interval": 10_000, "max_body": 8 << 20, "name": "in Python"}
+        self.worker.send([head(HELLO, hello)])
         welcome = self.receive()
         if welcome.kind == DENIED:
-            sys.exit(f"denied {welcome.fields(0)['reason']}")
-        assert self.channel.accepts(welcome) and welcome.kind == WELCOME
+            sys.exit(f"denied {welcome.fields()['reason']}")
+        assert welcome.kind == WELCOME and welcome.fields()["version"] == VERSION
+        self.channel = Channel(welcome.session, welcome.counter)
         self.limit = welcome.fields()["limit"]
 
     def send(self, kind, fields, frames=()):
-        self.dealer.send_multipart(self.channel.seal(kind, fields, frames))
+        self.worker.send(self.channel.encode(kind, fields, frames))
 
     def receive(self):
-        if not self.dealer.poll(20_000):
-            sys.exit("no message")
-        return Message(self.dealer.recv_multipart())
+        return Message(self.worker.receive())
 
     def call(self, operation, body, parts):
         assert self.last_call < self.limit
@@ -59,12 +46,11 @@ class Caller:
 
 
 if __name__ == "__main__":
-    address, passphrase, operation, body, *parts = sys.argv[1:]
-    caller = Caller(address, passphrase)
+    address, key_file, operation, body, *parts = sys.argv[1:]
+    caller = Caller(address, key_file)
     fields, frames = caller.call(operation, body.encode(), [bytes.fromhex(part) for part in parts])
     ran = fields.get("may_have_run", 1)
     body = frames[0].decode() if frames else ""
     print(fields["outcome"], fields.get("status"), ran, body, *(part.hex() for part in frames[1:]), flush=True)
     caller.send(BYE, {})
-    # ZeroMQ sends in the background.
-    caller.dealer.close(linger=1000)
+    caller.worker.close()

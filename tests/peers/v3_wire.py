@@ -1,15 +1,13 @@
 """The messages of protocol v3, written from docs/protocol.md alone."""
 
-import hashlib
-import hmac
 import struct
 
 MAGIC, VERSION = b"\xb2\x62\x72\x62", 3
-HELLO, CHALLENGE, PROOF, WELCOME, REQUEST, ACCEPTED, RESPONSE = range(1, 8)
+HELLO, WELCOME, REQUEST, ACCEPTED, RESPONSE = 1, 4, 5, 6, 7
 CREDIT, PING, PONG, DRAINING, BYE, DENIED = range(9, 15)
 CANCEL = 8
 FIELDS = {
-    "version": 1, "features": 2, "nonce": 3, "name": 4, "heartbeat_interval": 5, "max_body": 6, "limit": 7, "request_id": 8,
+    "version": 1, "features": 2, "name": 4, "heartbeat_interval": 5, "max_body": 6, "limit": 7, "request_id": 8,
     "timeout": 9, "hops": 10, "flags": 11, "method": 12, "path": 13, "operation": 14, "contract": 15, "header": 16,
     "traceparent": 17, "tracestate": 18, "lengths": 19, "outcome": 20, "status": 21, "message": 22, "may_have_run": 23,
     "retry_after": 24, "last_request_id": 25, "stamp": 26, "reason": 27, "codec": 28,
@@ -17,11 +15,6 @@ FIELDS = {
 NAMES = {number: name for name, number in FIELDS.items()}
 TEXTS = {"name", "method", "path", "operation", "traceparent", "tracestate", "message"}
 HEAD = struct.Struct(">4sBBQQQ")
-CODE = 32
-
-
-def mac(key, *parts):
-    return hmac.new(key, b"".join(parts), hashlib.sha256).digest()
 
 
 def encode_fields(fields):
@@ -59,7 +52,7 @@ def decode_fields(data):
             fields[name] = value.decode()
         elif name == "status":
             fields[name] = struct.unpack(">i", value)[0]
-        elif name in ("nonce", "lengths"):
+        elif name == "lengths":
             fields[name] = value
         elif name is not None:
             if not 1 <= length <= 8:
@@ -73,7 +66,7 @@ def head(kind, fields, session=0, counter=0, ack=0):
 
 
 class Message:
-    """A received message. Its fields and its code are not checked yet."""
+    """A received message. Its fields are not checked yet."""
 
     def __init__(self, frames):
         self.head, self.frames = frames[0], frames[1:]
@@ -83,11 +76,8 @@ class Message:
         if magic != MAGIC or version != VERSION:
             raise ValueError("another protocol")
 
-    def is_sealed_with(self, key):
-        return hmac.compare_digest(mac(key, self.head[:-CODE], *self.frames), self.head[-CODE:])
-
-    def fields(self, code=CODE):
-        fields = decode_fields(self.head[HEAD.size : len(self.head) - code])
+    def fields(self):
+        fields = decode_fields(self.head[HEAD.size :])
         if fields.get("lengths", b"") != b"".join(struct.pack(">I", len(frame)) for frame in self.frames):
             raise ValueError("frames with other lengths")
         return fields
@@ -96,26 +86,19 @@ class Message:
 class Channel:
     """One side of an open session."""
 
-    def __init__(self, session, sends, receives):
-        self.session, self.sends, self.receives = session, sends, receives
-        self.sent = self.received = self.acknowledged = 0
+    def __init__(self, session, received=0):
+        self.session, self.received = session, received
+        self.sent = self.acknowledged = 0
 
-    def seal(self, kind, fields, frames=()):
+    def encode(self, kind, fields, frames=()):
         """Returns the frames of a message. `frames` are the body and its parts."""
         self.sent += 1
         if frames:
             fields = {**fields, "lengths": b"".join(struct.pack(">I", len(frame)) for frame in frames)}
-        start = head(kind, fields, self.session, self.sent, self.received)
-        return [start + mac(self.sends, start, *frames), *frames]
+        return [head(kind, fields, self.session, self.sent, self.received), *frames]
 
     def accepts(self, message):
-        if message.session != self.session or not message.is_sealed_with(self.receives) or message.counter <= self.received:
+        if message.session != self.session or message.counter <= self.received:
             return False
         self.received, self.acknowledged = message.counter, message.ack
         return True
-
-
-def keys(passphrase, hello, challenge):
-    """Returns the key of messages to the worker, and that of messages to the caller."""
-    root = mac(passphrase, b"brubeck v3", hello, challenge)
-    return mac(root, b"to worker"), mac(root, b"to caller")

@@ -1,8 +1,8 @@
 """A worker of protocol v3, written from docs/protocol.md alone.
 
-Serves `/service/echo`, `/service/sleep` and the operation `thumbs::resize` on a ROUTER to any number of callers.
+Serves `/service/echo`, `/service/sleep` and the operation `thumbs::resize` to any number of callers.
 
-    v3_worker.py tcp://127.0.0.1:* my_shared_secret
+    v3_worker.py tcp://127.0.0.1:0 KEY.pem
 
 Prints `ready ADDRESS`, a line for each request, failed call, refused caller and unreadable message, and `drained` at the end. Drains
 and exits after a line on standard input, or when standard input ends.
@@ -13,7 +13,7 @@ import os
 import sys
 import time
 
-import zmq
+from v3_sockets import Listener
 from v3_wire import *
 
 SLOTS = 16
@@ -22,57 +22,44 @@ VALUE, FAILURE, REJECTED, PANICKED, CANCELLED, TIMED_OUT, BUSY, DRAIN, REFUSED, 
 
 
 class Session:
-    """The session of one caller, from its `hello` on."""
+    """The session of one caller."""
 
-    def __init__(self, passphrase, peer, hello):
-        self.peer, self.hello = peer, hello
-        number = int.from_bytes(os.urandom(8), "big") or 1
-        self.challenge = head(CHALLENGE, {"version": VERSION, "nonce": os.urandom(32)}, number)
-        to_worker, to_caller = keys(passphrase, hello, self.challenge)
-        self.channel, self.last_call, self.calls = Channel(number, to_caller, to_worker), 0, {}
-        self.open, self.last_seen, self.peer_timeout, self.drain_notice = False, time.monotonic(), 5.0, None
+    def __init__(self, peer, heartbeat_interval):
+        self.peer, self.channel = peer, Channel(int.from_bytes(os.urandom(8), "big") or 1)
+        self.last_call, self.calls, self.last_seen, self.drain_notice = 0, {}, time.monotonic(), None
+        self.peer_timeout = 3 * heartbeat_interval / 1000
 
     def is_done(self):
-        """The session was never open, or all its calls have ended and the caller has acknowledged the drain notice."""
-        return not self.open or bool(self.drain_notice and self.channel.acknowledged >= self.drain_notice and not self.calls)
+        """All its calls have ended and the caller has acknowledged the drain notice."""
+        return bool(self.drain_notice and self.channel.acknowledged >= self.drain_notice and not self.calls)
 
     def limit(self):
         return self.last_call + max(0, SLOTS - len(self.calls))
 
 
 class Worker:
-    def __init__(self, address, passphrase):
-        self.passphrase, self.draining, self.sessions = passphrase.encode(), False, {}
-        self.router = zmq.Context().socket(zmq.ROUTER)
-        self.router.maxmsgsize, self.router.linger = MAX_BODY, 1000
-        self.router.bind(address)
-        print("ready", self.router.last_endpoint.decode(), flush=True)
+    def __init__(self, address, key_file):
+        self.draining, self.sessions = False, {}
+        self.listener = Listener(address, key_file)
+        print("ready", self.listener.endpoint, flush=True)
 
     def send(self, session, kind, fields, frames=()):
-        self.router.send_multipart([session.peer, *session.channel.seal(kind, fields, frames)])
+        session.peer.send(session.channel.encode(kind, fields, frames))
 
     def receive(self, peer, message):
         session, kind = self.sessions.get(peer), message.kind
-        if kind == HELLO:
-            if not session or session.hello != message.head:
-                session = self.sessions[peer] = Session(self.passphrase, peer, message.head)
-            return self.router.send_multipart([peer, session.challenge])
-        if not session or session.channel.session != message.session:
-            return
-        if not session.channel.accepts(message):
-            if kind == PROOF and not session.open:
-                del self.sessions[peer]
-                self.router.send_multipart([peer, head(DENIED, {"reason": 1})])
-                print("denied", flush=True)
+        if kind == HELLO and not session:
+            fields = message.fields()
+            if fields["version"] < VERSION:
+                return peer.send([head(DENIED, {"reason": 2})])
+            session = self.sessions[peer] = Session(peer, fields["heartbeat_interval"])
+            welcome = {"version": VERSION, "limit": session.limit(), "max_body": MAX_BODY, "name": "in Python"}
+            return self.send(session, WELCOME, welcome)
+        if not session or not session.channel.accepts(message):
             return
         session.last_seen = time.monotonic()
         fields = message.fields()
-        if kind == PROOF:
-            session.open, session.peer_timeout = True, 3 * fields["heartbeat_interval"] / 1000
-            self.send(session, WELCOME, {"limit": session.limit(), "max_body": MAX_BODY, "name": "in Python"})
-        elif not session.open:
-            return
-        elif kind == REQUEST:
+        if kind == REQUEST:
             self.request(session, fields, message.frames)
         elif kind == CANCEL:
             self.fail(session, fields["request_id"], CANCELLED, "the caller cancelled it", may_have_run=1)
@@ -127,34 +114,29 @@ class Worker:
             for call in [call for call, end in session.calls.items() if end <= now]:
                 self.fail(session, call, TIMED_OUT, "it ran until its deadline", may_have_run=1)
             if now - session.last_seen > session.peer_timeout:
-                if session.open:
-                    self.send(session, BYE, {"last_request_id": session.last_call})
+                self.send(session, BYE, {"last_request_id": session.last_call})
                 del self.sessions[peer]
         if self.draining:
             for session in self.sessions.values():
-                if session.open and session.drain_notice is None:
+                if session.drain_notice is None:
                     self.send(session, DRAINING, {})
                     session.drain_notice = session.channel.sent
         return not (self.draining and all(session.is_done() for session in self.sessions.values()))
 
     def run(self):
-        poller = zmq.Poller()
-        poller.register(self.router, zmq.POLLIN)
-        poller.register(sys.stdin.fileno(), zmq.POLLIN)
         while self.tick():
-            ready = dict(poller.poll(20))
-            if sys.stdin.fileno() in ready:
-                poller.unregister(sys.stdin.fileno())
-                self.draining = True
-            if self.router in ready:
-                peer, *frames = self.router.recv_multipart()
+            peers, commands = self.listener.poll(0.02, *([] if self.draining else [sys.stdin]))
+            self.draining |= bool(commands)
+            for peer in peers:
                 try:
-                    self.receive(peer, Message(frames))
+                    self.receive(peer, Message(peer.receive()))
                 except (ValueError, LookupError, UnicodeDecodeError) as error:
                     print("unreadable", error, flush=True)
-        self.router.close()
+                except OSError:
+                    self.sessions.pop(peer, None)
+                    self.listener.drop(peer)
         print("drained", flush=True)
 
 
 if __name__ == "__main__":
-    Worker(sys.argv[1], sys.argv[2]).run()
+    Worker(*sys.argv[1:3]).run()

@@ -86,7 +86,7 @@ impl Side for Brubeck {
     fn serve(&self, address: String) -> BoxFuture<'static, Result<RunningServer>> {
         Box::pin(async move {
             let running = App::new(ROUTES, ())
-                .start(Service::bind(address, PASSPHRASE))
+                .start(Service::bind(address, PASSPHRASE).dialects(PASSPHRASE))
                 .await?;
             Ok(RunningServer {
                 address: running.address().to_owned(),

@@ -5,8 +5,14 @@ use crate::error::Error;
 use crate::legacy;
 use crate::rpc::api::{Client, Link, RuntimeLinks, ServiceAddress};
 use crate::rpc::client::{Pool, system_resolver};
-use brubeck_zmtp::Zmtp;
+use crate::rpc::sealed::{Sealing, check_secret};
+use brubeck_zmtp::WrappedZmtp;
 use std::sync::Arc;
+use std::time::Duration;
+
+/// The time for which the first calls of a client wait for a connection, if the key of its secret must be derived first. In debug
+/// builds, that takes most of a second.
+const FIRST_CONNECT_GRACE: Duration = Duration::from_secs(3);
 
 impl Client {
     /// Creates a client of a service. The connection is established in the background.
@@ -68,6 +74,10 @@ impl Client {
 /// Opens the link to a service. The connection is established in the background.
 pub(crate) fn open_client(service: &ServiceAddress) -> crate::Result<Arc<dyn Link>> {
     if let Some(dialect) = service.selected_dialect() {
+        service
+            .secrets()
+            .0
+            .check(format!("call the service at {}", service.address()))?;
         #[cfg(feature = "legacy")]
         return legacy::client::open(dialect, service);
         #[cfg(not(feature = "legacy"))]
@@ -83,9 +93,14 @@ pub(crate) fn open_client(service: &ServiceAddress) -> crate::Result<Arc<dyn Lin
              remove `.responses_at(..)`, or add `.dialect(Dialect::Pypi)`"
         )));
     }
-    Ok(Arc::new(Pool::open(
-        Arc::new(Zmtp),
-        service,
-        Some(system_resolver()),
-    )?))
+    let (secret, other) = service.secrets();
+    for secret in std::iter::once(secret).chain(other) {
+        check_secret(secret, format!("call the service at {address}"))?;
+    }
+    let sealing = Sealing::new(address, secret, other);
+    // The first calls also wait until the key is derived.
+    let connect_grace = (!sealing.is_ready()).then_some(FIRST_CONNECT_GRACE);
+    let transport = Arc::new(WrappedZmtp::new(Arc::new(sealing)));
+    let resolver = Some(system_resolver());
+    Ok(Arc::new(Pool::open(transport, service, resolver, connect_grace)?))
 }

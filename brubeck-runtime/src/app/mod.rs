@@ -33,6 +33,7 @@ pub use hook::{Hook, Proceed};
 pub use limits::Limits;
 pub use run::{Handle, Running};
 #[cfg(feature = "services")]
+pub(crate) use service::Protection;
 pub use service::Service;
 pub use tower::AppService;
 
@@ -295,7 +296,7 @@ impl<S: Send + Sync + 'static> App<S> {
     /// | connection | reason |
     /// |---|---|
     /// | [`Http`](crate::Http) | the address is invalid or cannot be bound, a timeout or limit is 0, the certificate or key for TLS cannot be used, or systemd has passed no socket to `Http::inherited` |
-    /// | [`Service`](crate::Service) | the address is invalid or cannot be bound, the passphrase is empty, or a limit is 0 |
+    /// | [`Service`](crate::Service) | the address is invalid or cannot be bound, the secret has fewer than 16 characters, or a limit is 0 |
     /// | [`LegacyService`](crate::LegacyService) | an address is invalid, or is on another machine without `allow_clear_text`; the passphrase is empty, or the concurrency is 0 |
     /// | [`Mongrel2`](crate::Mongrel2) | an endpoint or the template of [`uploads`](crate::Mongrel2::uploads) is invalid, `keep_alive` is 0, or one of several servers has an empty `recv_ident` |
     ///

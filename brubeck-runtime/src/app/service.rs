@@ -7,14 +7,17 @@ use crate::handler::{Application, Connection, OpenConnection, Stop};
 #[cfg(feature = "legacy")]
 use crate::legacy::server as legacy;
 use crate::rpc::codec::has_magic;
-use crate::rpc::codec::limits::MAX_FRAMES;
+use crate::rpc::codec::limits::{MAX_BODY, MAX_FRAMES};
 use crate::rpc::core::WorkerConfig;
+use crate::rpc::sealed::{Sealing, check_secret};
 use crate::rpc::server::{
     CallerSessions, DEFAULT_CONCURRENCY, InstrumentedApplication, parse_endpoint, serve_error,
 };
 use crate::secret::Secret;
-use brubeck_zmtp::{LINGER, RouterServer, ServerEvent, ServerLimits, Transport, Zmtp};
+use brubeck_zmtp::{Endpoint, LINGER, RouterServer, ServerEvent, ServerLimits, Transport, WrappedZmtp};
 use futures_util::future::BoxFuture;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 
 /// Room for the envelope and headers of a message, in bytes, in addition to its body.
@@ -35,13 +38,16 @@ const MAX_ENVELOPE_BYTES: usize = 64 << 10;
 /// # Protocols
 ///
 /// One service accepts callers of brubeck's protocol and, with the feature `legacy`, of two dialects of Brubeck Services, the
-/// Python original, at the same time. Each caller gets its responses in its own protocol.
+/// Python original, at the same time and at one address. Each caller gets its responses in its own protocol.
 ///
-/// In brubeck's protocol the passphrase is never sent over the wire, and no session is opened with a wrong one.
+/// In brubeck's protocol connections over `tcp` are encrypted by TLS 1.3, and both sides prove that they have the key that is
+/// derived from the secret. Over `ipc` they prove the same, and callers must run as the user of the service, as root, or as a
+/// [listed](Service::admit_uid) user; nothing is encrypted after that.
 ///
-/// Callers of a dialect send the passphrase in clear text. Therefore a service accepts them only if its address is ipc or
-/// loopback, unless [`allow_clear_text`](Service::allow_clear_text) is set; otherwise the response is 403. A wrong passphrase
-/// gets 401. A malformed request gets 400, or is ignored if its sender cannot be determined.
+/// Callers of a dialect are accepted only if [`dialects`](Service::dialects) is set. They send its passphrase in clear text.
+/// Therefore a service accepts them only if its address is ipc or loopback, unless
+/// [`allow_clear_text`](Service::allow_clear_text) is set; otherwise the response is 403. A wrong passphrase gets 401. A
+/// malformed request gets 400, or is ignored if its sender cannot be determined.
 ///
 /// # Limits
 ///
@@ -67,7 +73,11 @@ const MAX_ENVELOPE_BYTES: usize = 64 << 10;
 #[must_use]
 pub struct Service {
     address: String,
-    passphrase: Secret,
+    secret: Secret,
+    other_secret: Option<Secret>,
+    uids: Vec<u32>,
+    /// The passphrase of the dialects, if they are served.
+    dialects: Option<Secret>,
     clear_text: bool,
     concurrency: usize,
     body_limit: Option<usize>,
@@ -75,7 +85,7 @@ pub struct Service {
 }
 
 impl Service {
-    /// Creates a service that binds `ipc://path/of/socket` or `tcp://host:port`. Callers must know the passphrase.
+    /// Creates a service that binds `ipc://path/of/socket` or `tcp://host:port`. Callers must have the same secret.
     ///
     /// ```
     /// use brubeck::Service;
@@ -83,15 +93,20 @@ impl Service {
     /// let service = Service::bind("tcp://0.0.0.0:9000", "my_shared_secret");
     /// ```
     ///
-    /// Callers may use brubeck's protocol or, with the feature `legacy`, [`Dialect::Seed`](crate::Dialect::Seed) or
-    /// [`Dialect::Branch`](crate::Dialect::Branch). For the other dialects see `brubeck::legacy::Service`.
+    /// Callers use brubeck's protocol. For callers of the Python original see [`dialects`](Service::dialects) and
+    /// `brubeck::legacy::Service`.
+    ///
+    /// `brubeck keygen` creates a secret. One that was thought of must have at least 16 characters.
     ///
     /// The address is bound when the application starts, which fails if it is not a valid endpoint or is in use, or if the
-    /// passphrase is empty.
-    pub fn bind(address: impl Into<String>, passphrase: impl Into<String>) -> Service {
+    /// secret has fewer than 16 characters.
+    pub fn bind(address: impl Into<String>, secret: impl Into<String>) -> Service {
         Service {
             address: address.into(),
-            passphrase: Secret::new(passphrase.into()),
+            secret: Secret::new(secret.into()),
+            other_secret: None,
+            uids: Vec::new(),
+            dialects: None,
             clear_text: false,
             concurrency: DEFAULT_CONCURRENCY,
             body_limit: None,
@@ -148,20 +163,80 @@ impl Service {
         self
     }
 
+    /// Accepts a second secret from callers, in addition to that of [`bind`](Service::bind).
+    ///
+    /// ```
+    /// use brubeck::Service;
+    ///
+    /// let (secret, previous) = ("TLSd2TQ0DdOZ2JsHyFBq", "jzwCWVtNJKy9G3Ml0oXe");
+    /// let service = Service::bind("tcp://0.0.0.0:9000", secret).also_accept(previous);
+    /// ```
+    ///
+    /// Use it to change the secret without downtime, together with [`ServiceAddress::also_accept`](crate::ServiceAddress::also_accept).
+    /// First start every service and caller with the new secret as the second one, then with the new one as the first and the
+    /// previous one as the second, then with the new one alone.
+    pub fn also_accept(mut self, secret: impl Into<String>) -> Service {
+        self.other_secret = Some(Secret::new(secret.into()));
+        self
+    }
+
+    /// Admits callers that run as another user of this machine, if the address is `ipc`. May be called several times.
+    ///
+    /// ```
+    /// use brubeck::Service;
+    ///
+    /// let service = Service::bind("ipc:///run/app/slow", "TLSd2TQ0DdOZ2JsHyFBq").admit_uid(33);
+    /// ```
+    ///
+    /// Without it only callers of the user of the service, and of root, are admitted. With it the socket file gets mode 0666, so
+    /// that the others can open it; the system reports the user of each caller, and the service refuses those that are not listed.
+    pub fn admit_uid(mut self, uid: u32) -> Service {
+        self.uids.push(uid);
+        self
+    }
+
+    /// Accepts callers of the dialects of the Python original, which send this passphrase with each request.
+    ///
+    /// ```
+    /// use brubeck::Service;
+    ///
+    /// let service = Service::bind("ipc://run/slow", "TLSd2TQ0DdOZ2JsHyFBq").dialects("my_shared_secret");
+    /// ```
+    ///
+    /// The dialects are [`Dialect::Seed`](crate::Dialect::Seed) and [`Dialect::Branch`](crate::Dialect::Branch). The passphrase
+    /// crosses the connection in clear text, so do not use the secret of [`bind`](Service::bind). It must not be empty.
+    #[cfg(feature = "legacy")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "legacy")))]
+    pub fn dialects(mut self, passphrase: impl Into<String>) -> Service {
+        self.dialects = Some(Secret::new(passphrase.into()));
+        self
+    }
+
     /// Accepts callers of a dialect from other machines. Their passphrases cross the network in clear text.
     ///
     /// ```
     /// use brubeck::Service;
     ///
-    /// let service = Service::bind("tcp://10.0.0.6:9000", "my_shared_secret").allow_clear_text();
+    /// let service = Service::bind("tcp://10.0.0.6:9000", "TLSd2TQ0DdOZ2JsHyFBq")
+    ///     .dialects("my_shared_secret")
+    ///     .allow_clear_text();
     /// ```
     ///
     /// An attacker who can read the network traffic can then call the service. Callers of brubeck's protocol are accepted
-    /// from other machines anyway: they prove that they know the passphrase without sending it.
+    /// from other machines anyway: their connections are encrypted.
     pub fn allow_clear_text(mut self) -> Service {
         self.clear_text = true;
         self
     }
+}
+
+/// The protection of the connections that a service is opened over.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Protection {
+    /// None: the connections are in memory.
+    None,
+    /// Those of brubeck's protocol are [sealed](Sealing), and others may be in clear.
+    Sealed,
 }
 
 impl Connection for Service {
@@ -169,7 +244,20 @@ impl Connection for Service {
         self: Box<Self>,
         application: Arc<dyn Application>,
     ) -> BoxFuture<'static, crate::Result<OpenConnection>> {
-        Box::pin((*self).open_over(&Zmtp, application))
+        Box::pin(async move {
+            let serve = || format!("serve at {}", self.address);
+            for secret in std::iter::once(&self.secret).chain(&self.other_secret) {
+                check_secret(secret, serve())?;
+            }
+            let sealing = Sealing::new(self.address.clone(), &self.secret, self.other_secret.as_ref())
+                .accept_clear(self.dialects.is_some())
+                .admit_uids(self.uids.clone());
+            sealing.prepare().await?;
+            let transport = WrappedZmtp::new(Arc::new(sealing));
+            (*self)
+                .open_over(&transport, Protection::Sealed, application)
+                .await
+        })
     }
 }
 
@@ -178,6 +266,7 @@ impl Service {
     pub(crate) async fn open_over(
         self,
         transport: &dyn Transport,
+        protection: Protection,
         application: Arc<dyn Application>,
     ) -> crate::Result<OpenConnection> {
         self.check()?;
@@ -188,12 +277,24 @@ impl Service {
             .server(endpoint, self.server_limits())
             .await
             .map_err(|error| serve_error(&self.address, error))?;
-        let sessions =
-            CallerSessions::new(self.worker_config(), application.clone(), server.outbound.clone())?;
+        if let (Endpoint::Ipc(path), false) = (&server.local, self.uids.is_empty()) {
+            // Other users can open the socket then. Each connection is checked.
+            std::fs::set_permissions(path, Permissions::from_mode(0o666))
+                .map_err(|error| Error::because(format!("cannot serve at {}", self.address), error))?;
+        }
+        let sessions = CallerSessions::new(
+            self.worker_config(protection),
+            application.clone(),
+            server.outbound.clone(),
+        )?;
         let address = server.local.to_string();
-        let answering = legacy::LegacyRequestHandler::new(self.passphrase, clear_text, application);
+        // Without dialects no message reaches this handler.
+        let serves_dialects = self.dialects.is_some();
+        let passphrase = self.dialects.unwrap_or_default();
+        let answering = legacy::LegacyRequestHandler::new(passphrase, clear_text, application);
         let bound = ServiceServer {
             sessions,
+            serves_dialects,
             legacy: Arc::new(legacy::LegacyServer::new(answering, self.concurrency)),
         };
         Ok(OpenConnection {
@@ -204,7 +305,9 @@ impl Service {
 
     fn check(&self) -> crate::Result<()> {
         let serve = || format!("serve at {}", self.address);
-        self.passphrase.check(serve())?;
+        if let Some(passphrase) = &self.dialects {
+            passphrase.check(serve())?;
+        }
         let zero = |setting, effect| Err(Error::zero_setting(serve(), setting, effect));
         if self.concurrency == 0 {
             return zero("Service::concurrency", "no handler could run");
@@ -221,7 +324,7 @@ impl Service {
     /// Returns the limits of the ROUTER socket.
     fn server_limits(&self) -> ServerLimits {
         let mut limits = ServerLimits {
-            max_message_bytes: self.worker_config().max_body.saturating_add(MAX_ENVELOPE_BYTES),
+            max_message_bytes: self.max_body().saturating_add(MAX_ENVELOPE_BYTES),
             max_frames: MAX_FRAMES,
             ..ServerLimits::default()
         };
@@ -233,13 +336,17 @@ impl Service {
         limits
     }
 
+    fn max_body(&self) -> usize {
+        self.body_limit.unwrap_or(MAX_BODY)
+    }
+
     /// Returns the settings for brubeck's protocol.
-    fn worker_config(&self) -> WorkerConfig {
+    fn worker_config(&self, protection: Protection) -> WorkerConfig {
         let default = WorkerConfig::default();
         WorkerConfig {
-            passphrase: self.passphrase.clone(),
             concurrency: self.concurrency,
-            max_body: self.body_limit.unwrap_or(default.max_body),
+            max_body: self.max_body(),
+            verified_only: protection == Protection::Sealed,
             max_sessions: self.max_connections.unwrap_or(default.max_sessions),
             // All handlers may respond to the same caller at once.
             max_unacknowledged: default.max_unacknowledged.max(self.concurrency),
@@ -251,6 +358,7 @@ impl Service {
 /// A bound service: brubeck's protocol and the dialects share one ROUTER socket.
 struct ServiceServer {
     sessions: CallerSessions,
+    serves_dialects: bool,
     legacy: Arc<legacy::LegacyServer>,
 }
 
@@ -259,6 +367,7 @@ impl ServiceServer {
     /// [`LINGER`].
     async fn serve(self, mut server: RouterServer, mut stop: Stop) {
         let (sessions, legacy) = (self.sessions.clone(), self.legacy.clone());
+        let serves_dialects = self.serves_dialects;
         let outbound = server.outbound.clone();
         // A callback, not a channel: it runs in the task of the connection that received the message. So this task also decodes
         // the message, and often runs the handler and responds.
@@ -266,7 +375,11 @@ impl ServiceServer {
             ServerEvent::Message { peer, frames } if has_magic(&frames) => {
                 sessions.handle_message(&peer, frames)
             }
-            ServerEvent::Message { peer, frames } => legacy.handle(peer, frames, &outbound),
+            ServerEvent::Message { peer, frames } if serves_dialects => {
+                legacy.handle(peer, frames, &outbound);
+            }
+            ServerEvent::Message { .. } => {}
+            ServerEvent::Verified { peer, .. } => sessions.handle_verified(&peer),
             ServerEvent::Disconnected { peer } => {
                 sessions.handle_disconnect(&peer);
                 legacy.disconnected(&peer);

@@ -16,4 +16,6 @@ pub mod core;
 #[doc(hidden)]
 pub mod driver;
 #[cfg(feature = "services")]
+pub(crate) mod sealed;
+#[cfg(feature = "services")]
 pub(crate) mod server;

@@ -2,7 +2,7 @@
 
 use super::TestClient;
 use super::sockets::TestSockets;
-use crate::app::{App, AppService, ErasedApp, Service};
+use crate::app::{App, AppService, ErasedApp, Protection, Service};
 use crate::error::{Error, Result};
 use crate::handler::{Application, Stop};
 use crate::message::Message;
@@ -116,7 +116,7 @@ impl TestSite {
         let mut running_services = JoinSet::new();
         for (service, assemble) in self.services {
             let (application, _) = assemble(open_link.clone())?;
-            let connection = service.open_over(&network, application).await?;
+            let connection = service.open_over(&network, Protection::None, application).await?;
             running_services.spawn((connection.serve)(stop_signal.clone()));
         }
         let (application, web) = (self.application)(open_link.clone())?;
@@ -140,7 +140,7 @@ fn open_in_memory_link(network: &InMemory, service: &ServiceAddress) -> Result<A
         )));
     }
     let transport: Arc<dyn Transport> = Arc::new(network.clone());
-    let pool = Pool::open(transport, service, None)?;
+    let pool = Pool::open(transport, service, None, None)?;
     Ok(Arc::new(pool))
 }
 

@@ -5,10 +5,9 @@ use std::time::Duration;
 
 use brubeck_runtime::CallError;
 use brubeck_runtime::protocol::*;
-use brubeck_runtime::wire::service::Secret;
 use brubeck_runtime::wire::v3::{
-    CallRequest, Denial, Hello, MessageKind, Position, RawMessage, SessionKeys, VERSION, WireMessage,
-    WireReply, WireRequest, encode_unsealed, seal,
+    ByteStr, CallRequest, Denial, Hello, MessageKind, Position, RawMessage, VERSION, Welcome, WireMessage,
+    WireReply, WireRequest, encode,
 };
 use bytes::Bytes;
 use proptest::collection::vec;
@@ -28,10 +27,6 @@ struct Pair {
     outcomes: Vec<(CallId, Result<WireReply, CallError>)>,
     started: Vec<(JobId, Arc<CallRequest>, Moment)>,
     dropped: Vec<&'static str>,
-}
-
-fn secret(text: &str) -> Secret {
-    Secret::new(text.as_bytes().to_vec())
 }
 
 fn kind(frames: &Frames) -> MessageKind {
@@ -55,17 +50,8 @@ impl Pair {
         pair
     }
 
-    fn with(caller: &str, worker: &str) -> Self {
-        Self::new(
-            CallerConfig {
-                passphrase: secret(caller),
-                ..CallerConfig::default()
-            },
-            WorkerConfig {
-                passphrase: secret(worker),
-                ..WorkerConfig::default()
-            },
-        )
+    fn default() -> Self {
+        Self::new(CallerConfig::default(), WorkerConfig::default())
     }
 
     /// Passes an event to the caller. Returns the messages that it sends.
@@ -119,8 +105,8 @@ impl Pair {
         })
     }
 
-    /// Performs the handshake. Returns its four messages, of which the last is `welcome` or `denied`.
-    fn open(&mut self) -> [Frames; 4] {
+    /// Performs the handshake. Returns its two messages, of which the second is `welcome` or `denied`.
+    fn open(&mut self) -> [Frames; 2] {
         let only = |mut sent: Vec<Frames>| {
             assert_eq!(sent.len(), 1, "{sent:?}");
             sent.remove(0)
@@ -129,11 +115,9 @@ impl Pair {
             peer: PEER,
             link: LINK,
         }));
-        let challenge = only(self.send_to_worker(&hello));
-        let proof = only(self.send_to_caller(&challenge));
-        let result = only(self.send_to_worker(&proof));
+        let result = only(self.send_to_worker(&hello));
         assert!(self.send_to_caller(&result).is_empty());
-        [hello, challenge, proof, result]
+        [hello, result]
     }
 
     fn is_ready(&self) -> bool {
@@ -173,28 +157,27 @@ impl Pair {
     }
 }
 
-/// Flips one bit of the first frame.
-fn flip_bit(frames: &Frames, bit: usize) -> Frames {
-    let mut frames = frames.clone();
-    let mut head = frames[0].to_vec();
-    head[bit / 8] ^= 1 << (bit % 8);
-    frames[0] = head.into();
-    frames
+/// Returns a hello of this version.
+fn hello(version: u8) -> Frames {
+    let hello = Hello {
+        version,
+        features: 0,
+        heartbeat_ms: 1000,
+        max_body: 1 << 20,
+        name: ByteStr::default(),
+    };
+    encode(&WireMessage::Hello(hello), Position::NONE).unwrap()
+}
+
+fn decode(frames: &Frames) -> WireMessage {
+    RawMessage::read(frames).unwrap().decode().unwrap()
 }
 
 #[test]
 fn handshake_opens_session_for_calls() {
-    let mut pair = Pair::with("secret", "secret");
+    let mut pair = Pair::default();
     let kinds = pair.open().map(|frames| kind(&frames));
-    assert_eq!(
-        kinds,
-        [
-            MessageKind::Hello,
-            MessageKind::Challenge,
-            MessageKind::Proof,
-            MessageKind::Welcome
-        ]
-    );
+    assert_eq!(kinds, [MessageKind::Hello, MessageKind::Welcome]);
     assert!(pair.is_ready());
 
     let request = pair.call(1);
@@ -211,127 +194,78 @@ fn handshake_opens_session_for_calls() {
 }
 
 #[test]
-fn wrong_passphrase_is_denied_and_reported_to_calls() {
-    let mut pair = Pair::with("secret", "Secret");
+fn unprotected_caller_is_denied_and_its_calls_say_so() {
+    let worker = WorkerConfig {
+        verified_only: true,
+        ..WorkerConfig::default()
+    };
+    let mut pair = Pair::new(CallerConfig::default(), worker.clone());
     let [.., denied] = pair.open();
-    assert_eq!(kind(&denied), MessageKind::Denied);
+    assert_eq!(decode(&denied), WireMessage::Denied(Denial::NotSealed));
     assert_eq!(
         (pair.worker.counters().denied, pair.worker.view().sessions),
         (1, 0)
     );
-    assert_eq!(pair.dropped, [Denial::Passphrase.advice()]);
+    assert_eq!(pair.dropped, [Denial::NotSealed.advice()]);
     assert!(pair.call(1).is_empty());
     let (_, outcome) = &pair.outcomes[0];
     assert!(
-        matches!(outcome, Err(CallError::Refused(reason)) if reason.contains("passphrase")),
+        matches!(outcome, Err(CallError::Refused(reason)) if reason.contains("requires TLS")),
         "{outcome:?}"
     );
-}
 
-#[test]
-fn worker_without_passphrase_gets_no_requests() {
-    let mut pair = Pair::with("secret", "secret");
-    let mut impostor = Pair::with("guess", "guess");
-    impostor.open();
-    let hello = pair.caller_event(CallerEvent::LinkUp {
-        peer: PEER,
-        link: LINK,
-    });
-    let challenge = impostor.worker_event(WorkerEvent::Frames {
-        peer: IDENTITY,
-        frames: hello[0].clone(),
-    });
-    assert_eq!(kind(&pair.send_to_caller(&challenge[0])[0]), MessageKind::Proof);
-    // The impostor cannot compute the right code, so it replays the welcome of another session.
-    let mut other = Pair::with("guess", "guess");
-    let [_, _, _, welcome] = other.open();
-    pair.send_to_caller(&welcome);
-    assert!(!pair.is_ready());
-    assert!(
-        pair.call(1).is_empty(),
-        "a request was sent to a worker that is not authenticated"
-    );
-    assert_eq!(pair.caller.counters().forged, 1);
-}
-
-#[test]
-fn previous_passphrase_is_accepted_during_rotation() {
-    let mut pair = Pair::new(
-        CallerConfig {
-            passphrase: secret("old"),
-            ..CallerConfig::default()
-        },
-        WorkerConfig {
-            passphrase: secret("new"),
-            previous_passphrase: Some(secret("old")),
-            ..WorkerConfig::default()
-        },
-    );
+    let mut pair = Pair::new(CallerConfig::default(), worker);
+    let verified = || WorkerEvent::Verified { peer: IDENTITY };
+    pair.worker_event(verified());
     pair.open();
     assert!(pair.is_ready());
+    // The proof ends with the connection.
+    pair.worker_event(WorkerEvent::PeerGone { peer: IDENTITY });
+    let answer = pair.send_to_worker(&hello(VERSION));
+    assert_eq!(decode(&answer[0]), WireMessage::Denied(Denial::NotSealed));
 }
 
 #[test]
-fn repeated_hello_gets_same_challenge_up_to_limit() {
-    let mut pair = Pair::with("secret", "secret");
-    let hello = pair.caller_event(CallerEvent::LinkUp {
-        peer: PEER,
-        link: LINK,
-    });
-    let first = pair.send_to_worker(&hello[0]);
-    for _ in 1..8 {
-        assert_eq!(pair.send_to_worker(&hello[0]), first);
-    }
-    assert!(
-        pair.send_to_worker(&hello[0]).is_empty(),
-        "a ninth challenge was sent"
+fn connection_has_one_session() {
+    let mut pair = Pair::default();
+    let [hello, _] = pair.open();
+    assert!(pair.send_to_worker(&hello).is_empty());
+    assert_eq!(
+        (pair.worker.counters().unexpected, pair.worker.view().sessions),
+        (1, 1)
     );
+    let request = pair.call(1).remove(0);
+    pair.send_to_worker(&request);
+    assert_eq!(pair.started.len(), 1);
 }
 
 #[test]
 fn negotiates_lower_version_and_denies_unsupported_one() {
-    let hello = |version| {
-        let hello = Hello {
-            version,
-            features: 0,
-            nonce: [7; 32],
-        };
-        encode_unsealed(&WireMessage::Hello(hello), 0).unwrap()
-    };
-    let open = |frames: &Frames| {
-        RawMessage::read(frames)
-            .unwrap()
-            .decode_unsealed()
-            .unwrap()
-            .unwrap()
-    };
-
-    let mut pair = Pair::with("secret", "secret");
+    let mut pair = Pair::default();
     let answer = pair.send_to_worker(&hello(VERSION + 1));
     assert!(matches!(
-        open(&answer[0]),
-        WireMessage::Challenge(Hello { version: VERSION, .. })
+        decode(&answer[0]),
+        WireMessage::Welcome(Welcome { version: VERSION, .. })
     ));
 
-    let mut pair = Pair::with("secret", "secret");
+    let mut pair = Pair::default();
     let answer = pair.send_to_worker(&hello(VERSION - 1));
-    assert_eq!(open(&answer[0]), WireMessage::Denied(Denial::Version));
+    assert_eq!(decode(&answer[0]), WireMessage::Denied(Denial::Version));
 }
 
 #[test]
-fn drops_replayed_messages() {
-    let mut pair = Pair::with("secret", "secret");
-    let [_, _, proof, welcome] = pair.open();
+fn drops_repeated_messages() {
+    let mut pair = Pair::default();
+    let [_, welcome] = pair.open();
     let first = pair.call(1).remove(0);
     let second = pair.call(2).remove(0);
     pair.send_to_worker(&first);
     pair.send_to_worker(&second);
-    // The last request, an earlier one, and the proof of the handshake.
-    for replayed in [&second, &first, &proof] {
-        assert!(pair.send_to_worker(replayed).is_empty());
+    for repeated in [&second, &first] {
+        assert!(pair.send_to_worker(repeated).is_empty());
     }
     assert_eq!(pair.started.len(), 2);
-    assert_eq!(pair.worker.counters().replayed, 3);
+    assert_eq!(pair.worker.counters().duplicates, 2);
 
     let replies: Vec<Frames> = pair
         .started
@@ -342,72 +276,39 @@ fn drops_replayed_messages() {
     for reply in &replies {
         pair.send_to_caller(reply);
     }
-    for replayed in [&replies[1], &replies[0], &welcome] {
-        assert!(pair.send_to_caller(replayed).is_empty());
+    for repeated in [&replies[1], &replies[0], &welcome] {
+        assert!(pair.send_to_caller(repeated).is_empty());
     }
     assert_eq!(pair.outcomes.len(), 2);
-    assert_eq!(pair.caller.counters().replayed, 3);
-}
-
-#[test]
-fn authentication_code_covers_every_bit_of_the_head() {
-    let mut pair = Pair::with("secret", "secret");
-    pair.open();
-    let request = pair.call(1).remove(0);
-    for bit in 0..8 * request[0].len() {
-        assert!(
-            pair.send_to_worker(&flip_bit(&request, bit)).is_empty(),
-            "bit {bit}"
-        );
-        assert!(pair.started.is_empty(), "bit {bit}");
-    }
-    pair.send_to_worker(&request);
-    let (job, ..) = pair.started[0].clone();
-    let reply = pair.reply(job).remove(0);
-    for bit in 0..8 * reply[0].len() {
-        assert!(
-            pair.send_to_caller(&flip_bit(&reply, bit)).is_empty(),
-            "bit {bit}"
-        );
-        assert!(pair.outcomes.is_empty(), "bit {bit}");
-    }
-    // A forged message does not advance the counter, so the real one is still accepted.
-    pair.send_to_caller(&reply);
-    assert_eq!(pair.outcomes.len(), 1);
+    assert_eq!(pair.caller.counters().duplicates, 3);
 }
 
 #[test]
 fn drops_misdirected_messages() {
-    let mut pair = Pair::with("secret", "secret");
+    let mut pair = Pair::default();
     pair.open();
     let request = pair.call(1).remove(0);
-    // The request is sent from a different peer, to a different worker with the same passphrase, and back to its sender.
+    // The request is sent from a different peer, and with the id of another session to both sides.
     let stranger = WorkerEvent::Frames {
         peer: Bytes::from_static(b"stranger"),
         frames: request.clone(),
     };
     assert!(pair.worker_event(stranger).is_empty());
-    let mut other = Pair::with("secret", "secret");
-    other.open();
-    // All pairs have the same seeds, so the session of `other` has the same id and keys. End it.
-    other.worker.handle_event(
-        other.now,
-        WorkerEvent::PeerGone { peer: IDENTITY },
-        &mut Vec::new(),
-    );
-    assert!(other.send_to_worker(&request).is_empty());
-    pair.send_to_caller(&request);
-    assert_eq!(
-        (pair.worker.counters().forged, pair.caller.counters().forged),
-        (1, 1)
-    );
-    assert!(pair.started.is_empty() && other.started.is_empty());
+    let mut head = request[0].to_vec();
+    head[13] ^= 1;
+    let other_session = [vec![Bytes::from(head)], request[1..].to_vec()].concat();
+    pair.send_to_worker(&other_session);
+    pair.send_to_caller(&other_session);
+    let counters = pair.worker.counters();
+    assert_eq!((counters.misdirected, counters.unknown_session), (1, 1));
+    assert_eq!(pair.caller.counters().misdirected, 1);
+    assert!(pair.started.is_empty());
 }
 
 #[test]
 fn cancelled_call_never_finishes() {
     for late in [Duration::ZERO, Duration::from_millis(1), Duration::from_secs(60)] {
-        let mut pair = Pair::with("secret", "secret");
+        let mut pair = Pair::default();
         pair.open();
         let request = pair.call(1).remove(0);
         pair.send_to_worker(&request);
@@ -421,21 +322,20 @@ fn cancelled_call_never_finishes() {
     }
 }
 
-/// The caller is authenticated but malicious.
+/// The caller is malicious.
 #[test]
 fn maximum_request_id_does_not_overflow() {
     for last in [u64::MAX, u64::MAX - 1] {
-        let mut pair = Pair::with("secret", "secret");
-        let [hello, challenge, ..] = pair.open();
-        let keys = SessionKeys::derive(&secret("secret"), &hello[0], &challenge[0]);
-        let session = RawMessage::read(&challenge).unwrap().head().session;
+        let mut pair = Pair::default();
+        let [_, welcome] = pair.open();
+        let session = RawMessage::read(&welcome).unwrap().head().session;
         let send = |pair: &mut Pair, counter, message: &WireMessage| {
             let position = Position {
                 session,
                 counter,
                 ack: 1,
             };
-            let frames = seal(message, position, &keys.to_worker).unwrap();
+            let frames = encode(message, position).unwrap();
             pair.send_to_worker(&frames)
         };
         let request = WireMessage::Request(WireRequest {
@@ -455,7 +355,7 @@ fn maximum_request_id_does_not_overflow() {
         assert_eq!(kind(&pair.reply(job)[0]), MessageKind::Response);
         // No higher counter exists, so the session accepts no further messages and times out.
         assert!(send(&mut pair, u64::MAX, &ping).is_empty());
-        assert_eq!(pair.worker.counters().replayed, 1);
+        assert_eq!(pair.worker.counters().duplicates, 1);
         pair.now += Duration::from_secs(3);
         assert_eq!(kind(&pair.worker_event(WorkerEvent::Wake)[0]), MessageKind::Bye);
     }
@@ -464,14 +364,10 @@ fn maximum_request_id_does_not_overflow() {
 #[test]
 fn heartbeat_interval_is_clamped_to_maximum_of_worker() {
     let caller = CallerConfig {
-        passphrase: secret("secret"),
         heartbeat_interval: Duration::from_secs(600),
         ..CallerConfig::default()
     };
-    let worker = WorkerConfig {
-        passphrase: secret("secret"),
-        ..WorkerConfig::default()
-    };
+    let worker = WorkerConfig::default();
     let mut pair = Pair::new(caller, worker);
     pair.open();
     let opened = pair.now;
@@ -482,39 +378,9 @@ fn heartbeat_interval_is_clamped_to_maximum_of_worker() {
 }
 
 #[test]
-fn abandoned_handshakes_leave_one_timer() {
-    let mut pair = Pair::with("secret", "secret");
-    let hello = pair.caller_event(CallerEvent::LinkUp {
-        peer: PEER,
-        link: LINK,
-    });
-    for _ in 0..100 {
-        assert_eq!(pair.send_to_worker(&hello[0]).len(), 1);
-        pair.worker_event(WorkerEvent::PeerGone { peer: IDENTITY });
-    }
-    let view = pair.worker.view();
-    assert_eq!((view.pending_handshakes, view.timer_count), (0, 1));
-    // The timer is set again for a handshake that began after it was set.
-    pair.now += Duration::from_secs(4);
-    pair.send_to_worker(&hello[0]);
-    pair.now += Duration::from_secs(1);
-    pair.worker_event(WorkerEvent::Wake);
-    assert_eq!(pair.worker.view().pending_handshakes, 1);
-    pair.now += Duration::from_secs(4);
-    assert_eq!(pair.worker.next_wake(), Some(pair.now));
-    pair.worker_event(WorkerEvent::Wake);
-    let view = pair.worker.view();
-    assert_eq!((view.pending_handshakes, view.timer_count), (0, 0));
-}
-
-#[test]
 fn repeated_stalls_leave_one_timer() {
-    let caller = CallerConfig {
-        passphrase: secret("secret"),
-        ..CallerConfig::default()
-    };
+    let caller = CallerConfig::default();
     let worker = WorkerConfig {
-        passphrase: secret("secret"),
         max_unacknowledged: 2,
         ..WorkerConfig::default()
     };
@@ -561,7 +427,7 @@ proptest! {
         kinds in vec((1_u8..=15, any::<bool>()), 20),
         open in any::<bool>(),
     ) {
-        let mut pair = Pair::with("secret", "secret");
+        let mut pair = Pair::default();
         if open {
             pair.open();
         }
@@ -596,14 +462,10 @@ proptest! {
 #[test]
 fn queues_bursts_and_sheds_load_during_overload() {
     let worker = WorkerConfig {
-        passphrase: secret("secret"),
         concurrency: 4,
         ..WorkerConfig::default()
     };
-    let caller = CallerConfig {
-        passphrase: secret("secret"),
-        ..CallerConfig::default()
-    };
+    let caller = CallerConfig::default();
     let mut pair = Pair::new(caller, worker);
     pair.open();
     let exchange = |pair: &mut Pair, requests: Vec<Frames>| {

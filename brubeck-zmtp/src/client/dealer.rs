@@ -12,21 +12,27 @@ use tokio::time::Instant;
 
 use super::{ClientDriver, LastError};
 use crate::codec::{Decoded, FrameLimits, SocketType};
-use crate::connection::{ConnectionError, FrameReader, Role, Traffic, ZmtpConnection};
+use crate::connection::{ConnectionError, FrameReader, Role, Traffic, ZmtpConnection, random_identity};
 use crate::link::{
     ConnectError, ConnectionOutcome, Connector, LinkDriver, LinkHandler, LinkSettings, ShutdownReason,
     run_link,
 };
+use crate::listener::PeerStream;
 use crate::queue::{EventPermit, EventSender, message_size};
 use crate::watchdog::timeout_at;
-use crate::{ClientEvent, Endpoint, Generation, LinkConfig};
+use crate::{ClientEvent, Endpoint, Generation, LinkConfig, StreamWrapper};
 
 /// Maximum number of messages in one batch: taken from the send queue before a write, or delivered to the user before the
 /// task yields.
 const BATCH: usize = 256;
 
 /// Keeps a client connected to `endpoint` until it is shut down.
-pub(crate) async fn run_client(endpoint: Endpoint, config: LinkConfig, driver: ClientDriver) {
+pub(crate) async fn run_client(
+    endpoint: Endpoint,
+    config: LinkConfig,
+    driver: ClientDriver,
+    wrapper: Option<Arc<dyn StreamWrapper>>,
+) {
     let settings = LinkSettings::new(endpoint.to_string(), &config, driver.state);
     let role = Role {
         socket_type: SocketType::Dealer,
@@ -43,19 +49,33 @@ pub(crate) async fn run_client(endpoint: Endpoint, config: LinkConfig, driver: C
         last_error: driver.last_error,
         write_stall_timeout: config.write_stall_timeout,
     };
-    run_link(settings, DealerConnector { endpoint, role }, handler).await;
+    let connector = DealerConnector {
+        endpoint,
+        role,
+        wrapper,
+    };
+    run_link(settings, connector, handler).await;
 }
 
 struct DealerConnector {
     endpoint: Endpoint,
     role: Role,
+    wrapper: Option<Arc<dyn StreamWrapper>>,
 }
 
 impl Connector for DealerConnector {
     type Connection = ZmtpConnection;
 
     async fn connect(&self) -> Result<ZmtpConnection, ConnectError> {
-        Ok(ZmtpConnection::connect(&self.endpoint, &self.role).await?)
+        let Some(wrapper) = &self.wrapper else {
+            return Ok(ZmtpConnection::connect(&self.endpoint, &self.role).await?);
+        };
+        let stream = wrapper
+            .connect(PeerStream::connect(&self.endpoint).await?, &self.endpoint)
+            .await?;
+        ZmtpConnection::handshake(stream, &self.role, random_identity()?.as_bytes())
+            .await
+            .map_err(|error| wrapper.explain(error).into())
     }
 }
 

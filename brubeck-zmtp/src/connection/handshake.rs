@@ -26,6 +26,7 @@ pub(crate) async fn client_handshake<S: AsyncRead + AsyncWrite + Unpin>(
 /// Sends our greeting, and checks the greeting of the peer.
 pub(crate) async fn exchange_greeting<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S) -> io::Result<()> {
     stream.write_all(&greeting()).await?;
+    stream.flush().await?;
     let mut received = Vec::new();
     loop {
         let missing = check_greeting(&received).map_err(invalid)?;
@@ -42,7 +43,8 @@ pub(crate) async fn send_ready<S: AsyncWrite + Unpin>(
     socket_type: SocketType,
     identity: &[u8],
 ) -> io::Result<()> {
-    stream.write_all(&encode_ready(socket_type, identity)).await
+    stream.write_all(&encode_ready(socket_type, identity)).await?;
+    stream.flush().await
 }
 
 /// Reads the `READY` command of the peer, and no byte beyond it. Returns the identity of the peer, which is empty if it has

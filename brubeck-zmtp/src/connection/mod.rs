@@ -86,15 +86,7 @@ impl ZmtpConnection {
     /// Returns an error if the connection or the handshake fails, or if the operating system provides no random bytes. This
     /// function has no timeout; [`run_link`](crate::run_link) adds one.
     pub async fn connect(endpoint: &Endpoint, role: &Role) -> io::Result<Self> {
-        let stream = match endpoint {
-            Endpoint::Tcp { host, port } => {
-                let stream = TcpStream::connect((host.as_str(), *port)).await?;
-                stream.set_nodelay(true)?;
-                set_keepalive(&SockRef::from(&stream))?;
-                PeerStream::Tcp(WatchedStream::new(stream))
-            }
-            Endpoint::Ipc(path) => PeerStream::Ipc(WatchedStream::new(UnixStream::connect(path).await?)),
-        };
+        let stream = PeerStream::connect(endpoint).await?;
         Self::handshake(stream, role, random_identity()?.as_bytes()).await
     }
 
@@ -120,6 +112,11 @@ impl ZmtpConnection {
             PeerStream::Ipc(mut stream) => {
                 client_handshake(&mut stream, role.socket_type, identity, role.accepted).await?;
                 let (reader, writer) = stream.into_split();
+                (Box::new(reader), Box::new(writer))
+            }
+            PeerStream::Wrapped(mut stream) => {
+                client_handshake(&mut stream, role.socket_type, identity, role.accepted).await?;
+                let (reader, writer) = tokio::io::split(stream);
                 (Box::new(reader), Box::new(writer))
             }
         };
@@ -150,6 +147,21 @@ impl ZmtpConnection {
                 Decoded::Message(frames) => return Ok(frames),
                 Decoded::Ping { pong } => self.writer.push_pong(&pong),
             }
+        }
+    }
+}
+
+impl PeerStream {
+    /// Connects to `endpoint`, without a handshake. Has no timeout.
+    pub(crate) async fn connect(endpoint: &Endpoint) -> io::Result<Self> {
+        match endpoint {
+            Endpoint::Tcp { host, port } => {
+                let stream = TcpStream::connect((host.as_str(), *port)).await?;
+                stream.set_nodelay(true)?;
+                set_keepalive(&SockRef::from(&stream))?;
+                Ok(Self::Tcp(WatchedStream::new(stream)))
+            }
+            Endpoint::Ipc(path) => Ok(Self::Ipc(WatchedStream::new(UnixStream::connect(path).await?))),
         }
     }
 }

@@ -31,6 +31,8 @@ pub struct FrameWriter<W> {
     stream: W,
     buffer: WriteBuffer,
     pending_pongs: usize,
+    /// `true` if the stream may still buffer bytes that were written to it.
+    flush_pending: bool,
     /// The time at which the peer counts as stalled, unless it accepts bytes before.
     stall_deadline: Option<Instant>,
 }
@@ -41,14 +43,15 @@ impl<W: AsyncWrite + Unpin> FrameWriter<W> {
             stream,
             buffer: WriteBuffer::default(),
             pending_pongs: 0,
+            flush_pending: false,
             stall_deadline: None,
         }
     }
 
-    /// Returns `true` if the buffer is empty, so that everything that was pushed has been written.
+    /// Returns `true` if everything that was pushed has been written and flushed.
     #[inline]
     pub fn is_empty(&self) -> bool {
-        self.buffer.is_empty()
+        self.buffer.is_empty() && !self.flush_pending
     }
 
     /// Adds a message to the buffer.
@@ -79,31 +82,47 @@ impl<W: AsyncWrite + Unpin> FrameWriter<W> {
         self.pending_pongs < MAX_PENDING_PONGS
     }
 
-    /// Writes a part of the buffer. The buffer must not be empty. This method is cancel safe.
+    /// Writes a part of the buffer, and flushes the stream once the buffer is empty. Do not call it if [`is_empty`](Self::is_empty)
+    /// is `true`. This method is cancel safe.
     ///
     /// # Errors
-    /// Returns an error if the connection is lost, or if the buffer is empty. Returns [`ConnectionError::Stalled`] if the peer
+    /// Returns an error if the connection is lost, or if there is nothing to write. Returns [`ConnectionError::Stalled`] if the peer
     /// accepts no bytes for `stall_timeout`. The time is counted across calls, including cancelled ones. Without a timeout,
     /// this waits for as long as the peer takes.
     pub async fn write(&mut self, stall_timeout: Option<Duration>) -> Result<(), ConnectionError> {
-        let written = match stall_timeout {
-            None => self.buffer.write_to(&mut self.stream).await?,
+        match stall_timeout {
+            None => self.write_part().await?,
             Some(timeout) => {
                 // The deadline is stored, so a cancelled call does not restart the timeout. Only progress does.
                 let deadline = *self
                     .stall_deadline
                     .get_or_insert_with(|| Instant::now() + timeout);
-                timeout_at(deadline, self.buffer.write_to(&mut self.stream))
+                timeout_at(deadline, self.write_part())
                     .await
-                    .map_err(|_| ConnectionError::Stalled)??
+                    .map_err(|_| ConnectionError::Stalled)??;
             }
-        };
-        if written == 0 {
-            return Err(io::Error::from(ErrorKind::WriteZero).into());
         }
         self.stall_deadline = None;
-        if self.buffer.is_empty() {
+        if self.is_empty() {
             self.pending_pongs = 0;
+        }
+        Ok(())
+    }
+
+    /// Writes once, or flushes the stream if everything is written. The flush of a plain socket does nothing, so it follows the
+    /// last write immediately; that of an encrypted stream may have to wait.
+    async fn write_part(&mut self) -> io::Result<()> {
+        if !self.buffer.is_empty() {
+            if self.buffer.write_to(&mut self.stream).await? == 0 {
+                return Err(ErrorKind::WriteZero.into());
+            }
+            self.flush_pending = true;
+        } else if !self.flush_pending {
+            return Err(ErrorKind::WriteZero.into());
+        }
+        if self.buffer.is_empty() {
+            self.stream.flush().await?;
+            self.flush_pending = false;
         }
         Ok(())
     }

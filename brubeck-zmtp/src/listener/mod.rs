@@ -20,7 +20,7 @@ pub(crate) use self::bind::set_keepalive;
 use self::bind::BoundSocket;
 use self::limits::SlotTable;
 use crate::watchdog::{WatchedStream, is_polled_directly, poll_direct, sleep};
-use crate::{Endpoint, TransportError};
+use crate::{DuplexStream, Endpoint, TransportError};
 
 /// Pause after a failed accept. The usual cause is that the process has no file descriptors left; retrying without a pause
 /// would use a whole core.
@@ -219,6 +219,8 @@ pub enum PeerStream {
     Tcp(WatchedStream<TcpStream>),
     /// A connection over a Unix socket.
     Ipc(WatchedStream<UnixStream>),
+    /// A stream of a [`StreamWrapper`](crate::StreamWrapper).
+    Wrapped(Box<dyn DuplexStream>),
 }
 
 /// The file of a Unix socket, which is removed on drop.

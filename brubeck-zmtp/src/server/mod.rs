@@ -55,6 +55,14 @@ pub enum ServerEvent {
         /// The frames without the identity, at least one.
         frames: Vec<Bytes>,
     },
+    /// A [`StreamWrapper`](crate::StreamWrapper) has proven something about a peer. This is the first event of its connection. A
+    /// server without a wrapper emits none.
+    Verified {
+        /// The peer.
+        peer: RoutingId,
+        /// The [credentials](crate::WrappedStream::credentials) that the wrapper returned.
+        credentials: Bytes,
+    },
     /// A peer disconnected. This is the last event of its connection.
     Disconnected {
         /// The peer.

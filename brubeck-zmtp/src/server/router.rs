@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -9,6 +10,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use super::connection::run_connection;
 use super::peers::{PeerTable, RegisterError, RegisteredPeer};
@@ -17,13 +19,17 @@ use crate::connection::{ConnectionError, exchange_greeting, random_identity, rea
 use crate::link::{ShutdownReason, ShutdownSignal, shutdown_channel};
 use crate::listener::{AcceptedConnection, ConnectionLimits, HandshakeSlot, PeerStream, ZmtpListener};
 use crate::queue::{EventSender, event_queue};
-use crate::watchdog::{self, WatchedStream, timeout};
-use crate::{Endpoint, RouterServer, RoutingId, ServerEvent, ServerLimits, ServerSender, TransportError};
+use crate::watchdog::{self, WatchedStream, timeout, timeout_at};
+use crate::{
+    DuplexStream, Endpoint, RouterServer, RoutingId, ServerEvent, ServerLimits, ServerSender, StreamWrapper,
+    TransportError, WrappedStream,
+};
 
 /// Binds a server and starts its tasks on the current runtime.
 pub(crate) async fn bind_server(
     endpoint: &Endpoint,
     limits: ServerLimits,
+    wrapper: Option<Arc<dyn StreamWrapper>>,
 ) -> Result<RouterServer, TransportError> {
     let connection_limits = ConnectionLimits {
         max_connections: limits.max_connections,
@@ -39,6 +45,7 @@ pub(crate) async fn bind_server(
     let router = Arc::new(RouterInner {
         limits,
         peers,
+        wrapper,
         inbound: sender,
         closing: watch::Sender::new(false),
     });
@@ -55,6 +62,7 @@ pub(crate) async fn bind_server(
 struct RouterInner {
     limits: ServerLimits,
     peers: Arc<PeerTable>,
+    wrapper: Option<Arc<dyn StreamWrapper>>,
     inbound: EventSender<ServerEvent>,
     /// `true` once the server is closing. Ends the handshakes of peers that are not registered yet.
     closing: watch::Sender<bool>,
@@ -97,10 +105,7 @@ impl RouterInner {
             handshake_slot,
         } = accepted;
         watchdog::spawn_in(connections, async move {
-            let ended = match stream {
-                PeerStream::Tcp(stream) => router.serve(stream, handshake_slot).await,
-                PeerStream::Ipc(stream) => router.serve(stream, handshake_slot).await,
-            };
+            let ended = router.wrap_and_serve(stream, address, handshake_slot).await;
             if let Err(error) = ended {
                 tracing::debug!(?address, %error, "connection closed");
             }
@@ -109,15 +114,54 @@ impl RouterInner {
         });
     }
 
-    async fn serve<S: SplitStream>(
+    async fn wrap_and_serve(
         &self,
-        mut stream: S,
+        stream: PeerStream,
+        address: Option<IpAddr>,
         handshake_slot: HandshakeSlot,
     ) -> Result<(), PeerError> {
-        let peer = timeout(self.limits.handshake_timeout, self.handshake(&mut stream))
+        // One deadline for the wrapper and for ZMTP.
+        let deadline = Instant::now() + self.limits.handshake_timeout;
+        let WrappedStream { stream, credentials } = match &self.wrapper {
+            None => WrappedStream {
+                stream,
+                credentials: None,
+            },
+            Some(wrapper) => {
+                let mut closing = self.closing.subscribe();
+                tokio::select! {
+                    wrapped = timeout_at(deadline, wrapper.accept(stream, address)) => {
+                        wrapped.map_err(|_| PeerError::HandshakeTimeout)??
+                    }
+                    _ = closing.wait_for(|closing| *closing) => {
+                        return Err(PeerError::NotRegistered(RegisterError::ServerClosed));
+                    }
+                }
+            }
+        };
+        let handshake = Handshake {
+            deadline,
+            slot: handshake_slot,
+            credentials,
+        };
+        match stream {
+            PeerStream::Tcp(stream) => self.serve(stream, handshake).await,
+            PeerStream::Ipc(stream) => self.serve(stream, handshake).await,
+            PeerStream::Wrapped(stream) => self.serve(stream, handshake).await,
+        }
+    }
+
+    async fn serve<S: SplitStream>(&self, mut stream: S, handshake: Handshake) -> Result<(), PeerError> {
+        let peer = timeout_at(handshake.deadline, self.handshake(&mut stream))
             .await
             .map_err(|_| PeerError::HandshakeTimeout)??;
-        drop(handshake_slot);
+        drop(handshake.slot);
+        if let Some(credentials) = handshake.credentials
+            && let Some(permit) = self.inbound.reserve().await
+        {
+            let (peer, bytes) = (peer.peer.clone(), credentials.len());
+            permit.send(ServerEvent::Verified { peer, credentials }, bytes);
+        }
         let (reader, writer) = stream.split_halves();
         let ended = run_connection(reader, writer, peer, &self.inbound, &self.limits).await;
         if let Err(ConnectionError::Stalled) = ended {
@@ -155,8 +199,15 @@ impl RouterInner {
     }
 }
 
-/// A stream that splits into borrowed halves, which need no lock.
-trait SplitStream: AsyncRead + AsyncWrite + Unpin + Send + 'static {
+/// The state of a handshake between the wrapper and the connection.
+struct Handshake {
+    deadline: Instant,
+    slot: HandshakeSlot,
+    credentials: Option<Bytes>,
+}
+
+/// A stream that splits into borrowed halves, which need no lock if the stream is a socket.
+trait SplitStream: AsyncRead + AsyncWrite + Unpin + Send {
     fn split_halves(&mut self) -> (impl AsyncRead + Unpin + Send, impl AsyncWrite + Unpin + Send);
 }
 
@@ -169,6 +220,12 @@ impl SplitStream for WatchedStream<TcpStream> {
 impl SplitStream for WatchedStream<UnixStream> {
     fn split_halves(&mut self) -> (impl AsyncRead + Unpin + Send, impl AsyncWrite + Unpin + Send) {
         self.split()
+    }
+}
+
+impl<D: DuplexStream + ?Sized> SplitStream for Box<D> {
+    fn split_halves(&mut self) -> (impl AsyncRead + Unpin + Send, impl AsyncWrite + Unpin + Send) {
+        tokio::io::split(self)
     }
 }
 

@@ -242,6 +242,7 @@ async fn disconnect_is_the_last_event_of_a_peer() {
     let gone = loop {
         match soon("the disconnect", server.inbound.recv()).await.unwrap() {
             ServerEvent::Message { .. } => seen += 1,
+            ServerEvent::Verified { .. } => panic!("the server has no wrapper"),
             ServerEvent::Disconnected { peer } => break peer,
         }
     };

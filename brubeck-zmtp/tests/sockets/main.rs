@@ -7,3 +7,4 @@ mod links;
 mod overload;
 mod raw_peers;
 mod raw_servers;
+mod wrapped;

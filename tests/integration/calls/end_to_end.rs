@@ -13,6 +13,7 @@ use tempfile::TempDir;
 use tokio::sync::Barrier;
 
 const SECRET: &str = "my_shared_secret";
+const PASSPHRASE: &str = "of_the_dialects";
 
 // ---- a service --------------------------------------------------------------------------------
 
@@ -61,7 +62,8 @@ async fn serve(address: &str, gate: &Gate) -> Running {
         gate: gate.clone(),
         all: Arc::new(Barrier::new(200)),
     };
-    with_timeout(App::new(SERVICE_ROUTES, state).start(Service::bind(address, SECRET)))
+    let service = Service::bind(address, SECRET).dialects(PASSPHRASE);
+    with_timeout(App::new(SERVICE_ROUTES, state).start(service))
         .await
         .expect("a free address")
 }
@@ -78,7 +80,7 @@ async fn service() -> TestService {
 }
 
 fn client(address: &str) -> Client {
-    Client::connect(&ServiceAddress::new(address, SECRET).dialect(Dialect::Branch)).expect("an address")
+    Client::connect(&ServiceAddress::new(address, PASSPHRASE).dialect(Dialect::Branch)).expect("an address")
 }
 
 // ---- calls without an application ---------------------------------------------------------------
@@ -348,11 +350,11 @@ async fn unhandled(services: Services, address: State<Address>) -> Result<String
     Ok(format!("{} {handled:?}", reply.body["text"]))
 }
 
-/// Fails at the second `register`: an address has one passphrase.
-#[get("^/wrong-passphrase$")]
-async fn wrong_passphrase(services: Services, address: State<Address>) -> Result<&'static str, CallError> {
+/// Fails at the second `register`: an address has one secret.
+#[get("^/wrong-secret$")]
+async fn wrong_secret(services: Services, address: State<Address>) -> Result<&'static str, CallError> {
     services.register(&address.0.0, SECRET)?;
-    services.register(&address.0.0, "guessed")?;
+    services.register(&address.0.0, "another, of 16 characters")?;
     Ok("connected")
 }
 
@@ -362,7 +364,7 @@ async fn on_slow(reply: ServiceResponse, responses: State<Gate>) -> usize {
     reply.body["text"].as_str().unwrap_or_default().len()
 }
 
-const WEB_ROUTES: Routes<WebState> = routes![on_slow, sync, nowait, unhandled, wrong_passphrase];
+const WEB_ROUTES: Routes<WebState> = routes![on_slow, sync, nowait, unhandled, wrong_secret];
 
 async fn pages(service: &TestService) -> (ServedApp, Gate) {
     let responses = Gate::new();
@@ -408,7 +410,7 @@ async fn nowait_call_returns_before_the_service_responds() {
 async fn call_error_is_a_bare_502_for_browsers() {
     let service = service().await;
     let (site, _) = pages(&service).await;
-    let response = site.browser().await.get("/wrong-passphrase").await;
+    let response = site.browser().await.get("/wrong-secret").await;
     assert_eq!((response.status, response.text()), (502, "Bad Gateway"));
     site.stop().await;
     with_timeout(service.running.stop()).await.unwrap();

@@ -13,6 +13,7 @@ use tempfile::TempDir;
 use tokio::runtime::{Builder, Runtime};
 
 const SECRET: &str = "my_shared_secret";
+const PASSPHRASE: &str = "of_the_dialects";
 
 #[service_client]
 trait Doubler {
@@ -85,7 +86,7 @@ impl RemoteService {
         let address = socket_address(&folder, "double");
         let app = App::new(ROUTES, ServiceState { gate: gate.clone() });
         let running = runtime
-            .block_on(app.start(Service::bind(&address, SECRET)))
+            .block_on(app.start(Service::bind(&address, SECRET).dialects(PASSPHRASE)))
             .unwrap();
         // Kept running until the runtime is dropped.
         runtime.spawn(async move {
@@ -242,7 +243,7 @@ fn nowait_call_works_in_each_runtime() {
 #[test]
 fn dialects_work_in_each_of_several_runtimes() {
     let service = RemoteService::start();
-    let address = ServiceAddress::new(&service.address, SECRET).dialect(Dialect::Seed);
+    let address = ServiceAddress::new(&service.address, PASSPHRASE).dialect(Dialect::Seed);
     let first = single_thread();
     let seed = first.block_on(async { Client::connect(&address).unwrap() });
     let call = || seed.request("/double").argument("number", 21);

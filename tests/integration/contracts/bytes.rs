@@ -163,10 +163,10 @@ async fn bytes_round_trip_over_sockets_and_in_a_test_site() {
 
 #[tokio::test]
 async fn bytes_are_numbers_in_a_dialect() {
-    let service = Service::bind("tcp://127.0.0.1:0", SECRET);
+    let service = Service::bind("tcp://127.0.0.1:0", SECRET).dialects("short");
     let running = App::new(ROUTES, Echo).start(service).await.unwrap();
     for dialect in [Dialect::Branch, Dialect::Seed] {
-        let address = ServiceAddress::new(running.address(), SECRET).dialect(dialect);
+        let address = ServiceAddress::new(running.address(), "short").dialect(dialect);
         let client = Client::connect(&address).unwrap();
         with_timeout(assert_bytes_round_trip(client)).await;
     }

@@ -91,7 +91,7 @@ const ROUTES: Routes<Site> = routes![..served::users::routes::<Site>(), plain];
 serves!(ROUTES => served::users);
 
 async fn start() -> (brubeck::Running, ServiceAddress) {
-    let service = Service::bind("tcp://127.0.0.1:0", SECRET);
+    let service = Service::bind("tcp://127.0.0.1:0", SECRET).dialects(SECRET);
     let running = App::new(ROUTES, Site).start(service).await.unwrap();
     let address = ServiceAddress::new(running.address(), SECRET);
     (running, address)

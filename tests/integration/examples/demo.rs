@@ -20,10 +20,10 @@ async fn slow() -> (Slow, Running, TempDir) {
     let sockets = socket_folder();
     let slow = Slow {
         addr: socket_address(&sockets, "slow"),
-        passphrase: "my_shared_secret".into(),
+        secret: "my_shared_secret".into(),
     };
     let service = demo_service::app(Duration::from_millis(10));
-    let running = with_timeout(service.start(Service::bind(&slow.addr, &slow.passphrase)))
+    let running = with_timeout(service.start(Service::bind(&slow.addr, &slow.secret)))
         .await
         .expect("a free address");
     (slow, running, sockets)

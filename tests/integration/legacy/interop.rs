@@ -107,7 +107,11 @@ impl DialectEndpoint {
 
     async fn start<S: Send + Sync + 'static>(&self, app: App<S>) -> brubeck::Result<Running> {
         match &self.responses {
-            None => app.start(Service::bind(&self.address, SECRET)).await,
+            None => {
+                let service =
+                    Service::bind(&self.address, "the secret of brubeck's protocol").dialects(SECRET);
+                app.start(service).await
+            }
             Some(responses) => {
                 app.start(legacy::Service::connect(&self.address, responses, SECRET))
                     .await

@@ -1,20 +1,33 @@
 //! Calls of a Python worker that was written from `docs/protocol.md` alone.
 
 use crate::support::python::{self as python_peer, PythonPeer};
+use crate::support::served_app::{socket_address, socket_folder};
 use crate::support::{Gate, ServedApp, requirements, with_timeout};
 use brubeck::prelude::*;
-use brubeck::{Phase, ServiceAddress};
+use brubeck::{PeerKey, Phase, ServiceAddress};
 use serde_json::{Value, json};
 use std::future::IntoFuture;
+use std::io::Write;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
+use tempfile::NamedTempFile;
 
 const SECRET: &str = "my_shared_secret";
 
+/// Writes the key of [`SECRET`] to a file, as `brubeck keygen` does.
+fn key_file() -> NamedTempFile {
+    let key = PeerKey::from_secret(SECRET).unwrap();
+    let mut file = NamedTempFile::new().unwrap();
+    write!(file, "{}{}", key.private_key_pem(), key.certificate_pem()).unwrap();
+    file
+}
+
 /// Starts a worker and returns it with its address.
 async fn worker(python: &Path) -> (PythonPeer, String) {
-    let mut worker = PythonPeer::start(python, "v3_worker.py", &["tcp://127.0.0.1:*", SECRET]);
+    let file = key_file();
+    let key = file.path().to_str().unwrap();
+    let mut worker = PythonPeer::start(python, "v3_worker.py", &["tcp://127.0.0.1:0", key]);
     let line = worker.read_line().await.expect("a running worker");
     let address = line.strip_prefix("ready ").expect(&line).to_owned();
     (worker, address)
@@ -32,8 +45,8 @@ async fn assert_echo(client: &Client, value: Value) {
 }
 
 #[test]
-fn protocol_page_example_verifies_with_python_hmac() {
-    let Some(python) = requirements::pyzmq() else {
+fn protocol_page_example_decodes_in_python() {
+    let Some(python) = requirements::python() else {
         return;
     };
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/protocol.md");
@@ -49,7 +62,7 @@ fn protocol_page_example_verifies_with_python_hmac() {
 
 #[tokio::test]
 async fn python_worker_serves_calls() {
-    let Some(python) = requirements::pyzmq() else {
+    let Some(python) = requirements::python() else {
         return;
     };
     let (worker, address) = worker(&python).await;
@@ -96,7 +109,7 @@ fn image(length: usize) -> Bytes {
 
 #[tokio::test]
 async fn bytes_and_outcomes_cross_to_and_from_the_python_worker() {
-    let Some(python) = requirements::pyzmq() else {
+    let Some(python) = requirements::python() else {
         return;
     };
     let (worker, address) = worker(&python).await;
@@ -150,12 +163,20 @@ serves!(THUMBS => thumbs);
 
 #[tokio::test]
 async fn python_caller_calls_operations() {
-    let Some(python) = requirements::pyzmq() else {
+    let Some(python) = requirements::python() else {
         return;
     };
-    let service = brubeck::Service::bind("tcp://127.0.0.1:0", SECRET);
-    let running = App::new(THUMBS, Cropping).start(service).await.unwrap();
-    let address = running.address().to_owned();
+    let folder = socket_folder();
+    let start = async |address: &str| {
+        let service = brubeck::Service::bind(address, SECRET);
+        App::new(THUMBS, Cropping).start(service).await.unwrap()
+    };
+    let (running, over_ipc) = (
+        start("tcp://127.0.0.1:0").await,
+        start(&socket_address(&folder, "a")).await,
+    );
+    let addresses = [running.address(), over_ipc.address()];
+    let file = key_file();
     let cases = [
         (
             "thumbs::resize",
@@ -202,8 +223,14 @@ async fn python_caller_calls_operations() {
         ),
         ("thumbs::rotate", "{}", &[], "3 404 0 {}"),
     ];
-    for (operation, body, parts, expected) in cases {
-        let mut arguments = vec![&*address, SECRET, operation, body];
+    let cases = cases.into_iter().enumerate();
+    for (index, (operation, body, parts, expected)) in cases {
+        let mut arguments = vec![
+            addresses[index % 2],
+            file.path().to_str().unwrap(),
+            operation,
+            body,
+        ];
         arguments.extend(parts);
         let mut caller = PythonPeer::start(&python, "v3_caller.py", &arguments);
         assert_eq!(
@@ -213,13 +240,14 @@ async fn python_caller_calls_operations() {
         );
         caller.wait_for_exit().await;
     }
+    over_ipc.stop().await.unwrap();
     running.stop().await.unwrap();
 }
 
 /// Sends more calls than the worker gives credit for.
 #[tokio::test]
 async fn calls_over_the_credit_wait_for_more() {
-    let Some(python) = requirements::pyzmq() else {
+    let Some(python) = requirements::python() else {
         return;
     };
     let (worker, address) = worker(&python).await;
@@ -238,7 +266,7 @@ async fn calls_over_the_credit_wait_for_more() {
 
 #[tokio::test]
 async fn deadline_and_cancel_reach_the_python_worker() {
-    let Some(python) = requirements::pyzmq() else {
+    let Some(python) = requirements::python() else {
         return;
     };
     let (mut worker, address) = worker(&python).await;
@@ -263,17 +291,17 @@ async fn deadline_and_cancel_reach_the_python_worker() {
 }
 
 #[tokio::test]
-async fn wrong_passphrase_fails_the_handshake_and_the_call() {
-    let Some(python) = requirements::pyzmq() else {
+async fn wrong_secret_fails_the_handshake_and_the_call() {
+    let Some(python) = requirements::python() else {
         return;
     };
     let (mut worker, address) = worker(&python).await;
-    let client = Client::connect(&ServiceAddress::new(&address, "another")).unwrap();
+    let client = Client::connect(&ServiceAddress::new(&address, "another secret than the worker's")).unwrap();
     let error = with_timeout(client.request("/service/echo").into_future())
         .await
         .unwrap_err();
     assert!(
-        matches!(&error, CallError::Refused(why) if why.contains("passphrase")),
+        matches!(&error, CallError::NoWorkers(why) if why.contains("a different secret")),
         "{error:?}"
     );
     worker.wait_for_line("denied").await;
@@ -287,7 +315,7 @@ async fn wrong_passphrase_fails_the_handshake_and_the_call() {
 
 #[tokio::test]
 async fn draining_worker_finishes_its_calls_and_takes_no_more() {
-    let Some(python) = requirements::pyzmq() else {
+    let Some(python) = requirements::python() else {
         return;
     };
     let (mut worker, address) = worker(&python).await;
@@ -338,7 +366,7 @@ const WEB_ROUTES: Routes<WebState> = routes![on_echo, call_nowait];
 
 #[tokio::test]
 async fn nowait_calls_are_acknowledged_by_the_worker() {
-    let Some(python) = requirements::pyzmq() else {
+    let Some(python) = requirements::python() else {
         return;
     };
     let (worker, address) = worker(&python).await;

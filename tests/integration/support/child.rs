@@ -12,6 +12,11 @@ pub fn command<T: Fn() + Copy>(test: T) -> Command {
     run_only(test, Command::new(this_program()))
 }
 
+/// Returns the command that runs `test` in a child process, from a copy of this program.
+pub fn command_with<T: Fn() + Copy>(test: T, program: &std::path::Path) -> Command {
+    run_only(test, Command::new(program))
+}
+
 /// Returns the command that runs `test` in a child process after a shell script, which must end with `exec "$@"`.
 pub fn command_after<T: Fn() + Copy>(script: &str, test: T) -> Command {
     let mut shell = Command::new("sh");

@@ -6,7 +6,7 @@ use crate::support::websocket::{Frame, frame};
 /// The default limit for messages.
 const MAX_MESSAGE_SIZE: usize = 1 << 20;
 
-/// What the client must receive.
+/// The frames that the client must receive.
 pub enum Expected {
     /// These frames, and the connection stays open.
     Frames(Vec<Frame>),

@@ -6,7 +6,6 @@ use brubeck_runtime::protocol::{
     CallId, CallOptions, Caller, CallerAction, CallerConfig, CallerEvent, Moment, PeerId, Worker,
     WorkerAction, WorkerConfig, WorkerEvent,
 };
-use brubeck_runtime::wire::service::Secret;
 use brubeck_runtime::wire::v3::{CallRequest, WireReply};
 use bytes::Bytes;
 use std::time::Duration;
@@ -24,18 +23,9 @@ struct Pair {
 
 impl Pair {
     fn new() -> Pair {
-        let passphrase = Secret::new("my_shared_secret");
-        let caller = CallerConfig {
-            passphrase: passphrase.clone(),
-            ..CallerConfig::default()
-        };
-        let worker = WorkerConfig {
-            passphrase,
-            ..WorkerConfig::default()
-        };
         let mut pair = Pair {
-            caller: Caller::new(caller, [1; 32]),
-            worker: Worker::new(worker, [2; 32]),
+            caller: Caller::new(CallerConfig::default(), [1; 32]),
+            worker: Worker::new(WorkerConfig::default(), [2; 32]),
         };
         pair.handle_event(CallerEvent::AddPeer { peer: PEER });
         pair.handle_event(CallerEvent::LinkUp {

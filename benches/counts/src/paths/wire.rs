@@ -5,7 +5,7 @@ use crate::Result;
 use brubeck::Dialect;
 use brubeck_runtime::wire::mongrel2::{self, Mongrel2Headers, Protocol};
 use brubeck_runtime::wire::service::{self, Secret};
-use brubeck_runtime::wire::v3::{self, CallRequest, MacKey, Position, RawMessage, WireMessage, WireReply};
+use brubeck_runtime::wire::v3::{self, CallRequest, Position, RawMessage, WireMessage, WireReply};
 use bytes::Bytes;
 
 const BODY: &[u8] = br#"{"id":7,"name":"a name of some length","text":"some text, of a length that is not rare","last":true}"#;
@@ -14,10 +14,6 @@ const POSITION: Position = Position {
     counter: 2,
     ack: 1,
 };
-
-fn key() -> MacKey {
-    MacKey::new(b"of this session, in this direction")
-}
 
 pub(super) fn v3_decode() -> Result {
     let request = CallRequest {
@@ -32,17 +28,17 @@ pub(super) fn v3_decode() -> Result {
         more_waiting: false,
         call: request.into(),
     });
-    let (frames, key) = (v3::seal(&request, POSITION, &key())?, key());
+    let frames = v3::encode(&request, POSITION)?;
     measure(
         || frames.clone(),
-        |frames| RawMessage::read(&frames).map(|raw| raw.open(&key)),
+        |frames| RawMessage::read(&frames).map(|raw| raw.decode()),
     );
     Ok(())
 }
 
 pub(super) fn v3_encode() -> Result {
-    let (reply, key) = (reply(), key());
-    measure(|| reply.clone(), |reply| v3::seal(&reply, POSITION, &key));
+    let reply = reply();
+    measure(|| reply.clone(), |reply| v3::encode(&reply, POSITION));
     Ok(())
 }
 

@@ -49,7 +49,7 @@ pub(crate) enum Role {
         address: String,
         size: usize,
         seconds: f64,
-        /// Sends bytes beside the JSON instead of a JSON string
+        /// Sends bytes as a part instead of a JSON string
         #[arg(long)]
         bytes: bool,
     },

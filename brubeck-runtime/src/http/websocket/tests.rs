@@ -40,7 +40,7 @@ async fn read_frame(client: &mut DuplexStream) -> (u8, Vec<u8>) {
     (first, payload)
 }
 
-/// The frame that tells a client why it was disconnected.
+/// The close frame with the reason of the disconnect.
 fn too_slow() -> (u8, Vec<u8>) {
     let mut payload = TOO_SLOW.code().to_be_bytes().to_vec();
     payload.extend(TOO_SLOW.reason().as_bytes());

@@ -52,7 +52,7 @@ pub(crate) fn open(dialect: Dialect, service: &ServiceAddress) -> crate::Result<
     let reader = ResponseReader {
         address: address.to_owned(),
         dialect,
-        passphrase: service.passphrase().clone(),
+        passphrase: service.secrets().0.clone(),
         calls: calls.clone(),
     };
     let (sender, outbound) = match (dialect.has_sender_in_request(), service.responses()) {
@@ -84,7 +84,7 @@ pub(crate) fn open(dialect: Dialect, service: &ServiceAddress) -> crate::Result<
         address: address.to_owned(),
         dialect,
         sender,
-        passphrase: service.passphrase().clone(),
+        passphrase: service.secrets().0.clone(),
         ids: CallIds::new()?,
         calls,
         outbound,

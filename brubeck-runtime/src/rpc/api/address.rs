@@ -4,7 +4,7 @@ use super::Dialect;
 use crate::error::Error;
 use crate::secret::Secret;
 
-/// The address of a service, its passphrase, and the options of a client that calls it.
+/// The address of a service, its secret, and the options of a client that calls it.
 ///
 /// ```
 /// use brubeck::{Dialect, ServiceAddress};
@@ -27,7 +27,8 @@ pub struct ServiceAddress {
     address: String,
     more_addresses: Vec<String>,
     responses: Option<String>,
-    passphrase: Secret,
+    secret: Secret,
+    other_secret: Option<Secret>,
     dialect: Option<Dialect>,
     clear_text: bool,
     pub(crate) body_limit: Option<usize>,
@@ -42,13 +43,16 @@ impl ServiceAddress {
     /// let slow = ServiceAddress::new("tcp://10.0.0.6:9000", "my_shared_secret");
     /// ```
     ///
-    /// `address` is `ipc://path/of/socket` or `tcp://host:port`. It is checked when a client is created, not here.
-    pub fn new(address: impl Into<String>, passphrase: impl Into<String>) -> ServiceAddress {
+    /// `address` is `ipc://path/of/socket` or `tcp://host:port`. `secret` is that of the service, as `brubeck keygen` writes it,
+    /// with at least 16 characters; in a dialect it is the passphrase, which may have any length. Both are checked when a client is
+    /// created, not here.
+    pub fn new(address: impl Into<String>, secret: impl Into<String>) -> ServiceAddress {
         ServiceAddress {
             address: address.into(),
             more_addresses: Vec::new(),
             responses: None,
-            passphrase: Secret::new(passphrase.into()),
+            secret: Secret::new(secret.into()),
+            other_secret: None,
             dialect: None,
             clear_text: false,
             body_limit: None,
@@ -74,6 +78,23 @@ impl ServiceAddress {
     pub fn and(mut self, address: impl Into<String>) -> ServiceAddress {
         self.more_addresses.push(address.into());
         self
+    }
+
+    /// Accepts a second secret from the service, in addition to that of [`new`](Self::new).
+    ///
+    /// ```
+    /// use brubeck::ServiceAddress;
+    ///
+    /// let (secret, previous) = ("TLSd2TQ0DdOZ2JsHyFBq", "jzwCWVtNJKy9G3Ml0oXe");
+    /// let slow = ServiceAddress::new("tcp://10.0.0.6:9000", secret).also_accept(previous);
+    /// ```
+    ///
+    /// Use it to change the secret without downtime: see [`Service::also_accept`](crate::Service::also_accept). Dialects ignore it.
+    pub fn also_accept(self, secret: impl Into<String>) -> ServiceAddress {
+        ServiceAddress {
+            other_secret: Some(Secret::new(secret.into())),
+            ..self
+        }
     }
 
     /// Calls the service in a dialect of the Python original instead of brubeck's protocol.
@@ -122,7 +143,7 @@ impl ServiceAddress {
     ///
     /// The dialects of the Python original put the passphrase into every request, so anyone who can read the network can
     /// call the service. Without this option, a client in a dialect can only be created for `ipc` and loopback addresses.
-    /// Brubeck's protocol never sends the passphrase and ignores this option.
+    /// Brubeck's protocol never sends the secret and ignores this option.
     pub fn allow_clear_text(self) -> ServiceAddress {
         ServiceAddress {
             clear_text: true,
@@ -196,8 +217,9 @@ impl ServiceAddress {
         self.responses.as_deref()
     }
 
-    pub(crate) fn passphrase(&self) -> &Secret {
-        &self.passphrase
+    /// Returns the secret, and the second one that is accepted from the service. In a dialect the first one is the passphrase.
+    pub(crate) fn secrets(&self) -> (&Secret, Option<&Secret>) {
+        (&self.secret, self.other_secret.as_ref())
     }
 
     /// Returns the dialect, or `None` for brubeck's protocol.
@@ -212,7 +234,6 @@ impl ServiceAddress {
     /// Returns an error if an option makes no sense.
     pub(crate) fn check(&self) -> crate::Result<()> {
         let call = || format!("call the service at {}", self.address);
-        self.passphrase.check(call())?;
         let zero = |setting, effect| Err(Error::zero_setting(call(), setting, effect));
         if self.concurrency == Some(0) {
             return zero("ServiceAddress::concurrency", "no call could be sent");
@@ -228,8 +249,8 @@ impl ServiceAddress {
     ///
     /// `allow_clear_text` is not compared: it matters only when a client is created.
     pub(crate) fn conflict(&self, other: &ServiceAddress) -> Option<&'static str> {
-        if self.passphrase != other.passphrase {
-            Some("another passphrase")
+        if (&self.secret, &self.other_secret) != (&other.secret, &other.other_secret) {
+            Some("another secret")
         } else if self.dialect != other.dialect {
             Some("another dialect")
         } else if self.more_addresses != other.more_addresses {

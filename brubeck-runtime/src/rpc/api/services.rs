@@ -87,10 +87,10 @@ impl Services {
     /// Returns [`Refused`](CallError::Refused)
     ///
     /// * if `address` is not a valid endpoint,
-    /// * if it is already registered with another passphrase or other options,
+    /// * if it is already registered with another secret or other options,
     /// * outside of a tokio runtime.
-    pub fn register(&self, address: &str, passphrase: &str) -> Result<Client, CallError> {
-        self.connect(&ServiceAddress::new(address, passphrase))
+    pub fn register(&self, address: &str, secret: &str) -> Result<Client, CallError> {
+        self.connect(&ServiceAddress::new(address, secret))
     }
 
     /// Returns a client of a service that needs options: a dialect, several addresses, or limits.

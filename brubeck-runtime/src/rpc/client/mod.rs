@@ -24,6 +24,7 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll};
+use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
@@ -100,13 +101,16 @@ struct WorkerConnection {
 }
 
 impl Pool {
-    /// Creates a pool of the workers at the addresses of `service`. Connections are made in the background.
+    /// Creates a pool of the workers at the addresses of `service`. Connections are made in the background. Calls wait for
+    /// the first connection to a worker for `connect_grace`, or for the default of [`CallerConfig`].
     pub(crate) fn open(
         transport: Arc<dyn Transport>,
         service: &ServiceAddress,
         resolver: Option<Resolver>,
+        connect_grace: Option<Duration>,
     ) -> crate::Result<Pool> {
-        let config = CallerConfig::for_service(service);
+        let mut config = CallerConfig::for_service(service);
+        config.connect_grace = connect_grace.unwrap_or(config.connect_grace);
         let link_config = LinkConfig {
             // For each call in flight, its request and one message about it.
             outbound_messages: config
@@ -204,7 +208,6 @@ impl Pool {
 impl CallerConfig {
     fn for_service(service: &ServiceAddress) -> CallerConfig {
         let mut config = CallerConfig {
-            passphrase: service.passphrase().clone(),
             max_peers: MAX_CONNECTED_WORKERS,
             ..CallerConfig::default()
         };
@@ -493,7 +496,7 @@ impl PoolState {
             }
             CallerAction::DropLink { peer, link, reason } => {
                 if let Some(worker) = self.workers.get_mut(&peer) {
-                    // A wrong passphrase would be logged with every attempt.
+                    // A denial would be logged with every attempt.
                     if worker.logged_reason.replace(reason) == Some(reason) {
                         tracing::debug!(worker.address, link, reason, "closing connection to worker again");
                     } else {

@@ -1,46 +1,18 @@
-//! The messages of the handshake, and the keys that are derived from them.
+//! The messages of the handshake.
 
 use super::ByteStr;
 use super::field::{self, Fields, number};
 use super::limits::MAX_NAME;
 use crate::codec::{EncodeError, ParseError};
-use crate::secret::Secret;
-use bytes::{Bytes, BytesMut};
-use hmac::{Hmac, KeyInit, Mac};
-use sha2::Sha256;
-use std::fmt;
+use bytes::BytesMut;
 
-/// The content of `hello` and `challenge`: the version, the features, and a nonce for the keys of the session.
+/// The content of `hello`, the first message of a caller on a connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hello {
-    /// From the caller: the highest version that it supports. From the worker: the version of the session.
+    /// The highest version that the caller supports.
     pub version: u8,
-    /// One bit for each feature that the sender supports. No features are defined yet.
+    /// One bit for each feature that the caller supports. No features are defined yet.
     pub features: u32,
-    /// Random bytes.
-    pub nonce: [u8; 32],
-}
-
-impl Hello {
-    pub(super) fn from_fields(fields: &Fields) -> Result<Self, ParseError> {
-        fields.require(&[number::version, number::nonce], "a version and a nonce")?;
-        Ok(Self {
-            version: fields.version,
-            features: fields.features,
-            nonce: fields.nonce,
-        })
-    }
-
-    pub(super) fn write(&self, out: &mut BytesMut) {
-        field::put_number(out, number::version, self.version);
-        field::put_number_unless_zero(out, number::features, self.features);
-        field::put_bytes(out, number::nonce, &self.nonce);
-    }
-}
-
-/// The content of `proof`, the first sealed message of the caller. Its code proves that the caller knows the passphrase.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Proof {
     /// The interval between two pings, in milliseconds. The worker clamps it to the range from 10 ms to 60 s.
     pub heartbeat_ms: u32,
     /// The largest body that the caller accepts, with its parts, in bytes. The worker sends an error instead of a larger reply.
@@ -49,13 +21,15 @@ pub struct Proof {
     pub name: ByteStr,
 }
 
-impl Proof {
+impl Hello {
     pub(super) fn from_fields(fields: &Fields) -> Result<Self, ParseError> {
         fields.require(
-            &[number::heartbeat_interval, number::max_body],
-            "a heartbeat interval and the largest body",
+            &[number::version, number::heartbeat_interval, number::max_body],
+            "a version, a heartbeat interval and the largest body",
         )?;
         Ok(Self {
+            version: fields.version,
+            features: fields.features,
             heartbeat_ms: fields.heartbeat_interval,
             max_body: fields.max_body,
             name: fields.name.clone(),
@@ -63,6 +37,8 @@ impl Proof {
     }
 
     pub(super) fn write(&self, out: &mut BytesMut) {
+        field::put_number(out, number::version, self.version);
+        field::put_number_unless_zero(out, number::features, self.features);
         field::put_number(out, number::heartbeat_interval, self.heartbeat_ms);
         field::put_number(out, number::max_body, self.max_body);
         field::put_text(out, number::name, &self.name);
@@ -73,9 +49,13 @@ impl Proof {
     }
 }
 
-/// The content of `welcome`, the first sealed message of the worker. Its code proves that the worker knows the passphrase.
+/// The content of `welcome`, with which a worker opens a session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Welcome {
+    /// The version of the session.
+    pub version: u8,
+    /// The features that both sides support.
+    pub features: u32,
     /// The highest request id that the caller may send.
     pub limit: u64,
     /// The largest body that the worker accepts, with its parts, in bytes. It refuses larger requests with `TooLarge`.
@@ -86,8 +66,13 @@ pub struct Welcome {
 
 impl Welcome {
     pub(super) fn from_fields(fields: &Fields) -> Result<Self, ParseError> {
-        fields.require(&[number::limit, number::max_body], "a limit and the largest body")?;
+        fields.require(
+            &[number::version, number::limit, number::max_body],
+            "a version, a limit and the largest body",
+        )?;
         Ok(Self {
+            version: fields.version,
+            features: fields.features,
             limit: fields.limit,
             max_body: fields.max_body,
             name: fields.name.clone(),
@@ -95,6 +80,8 @@ impl Welcome {
     }
 
     pub(super) fn write(&self, out: &mut BytesMut) {
+        field::put_number(out, number::version, self.version);
+        field::put_number_unless_zero(out, number::features, self.features);
         field::put_number(out, number::limit, self.limit);
         field::put_number(out, number::max_body, self.max_body);
         field::put_text(out, number::name, &self.name);
@@ -107,16 +94,16 @@ impl Welcome {
 
 /// The reason why a worker denies a session.
 ///
-/// A denial is not authenticated, so the caller connects again. Until it succeeds, the errors of its calls may name the reason.
+/// The caller connects again. Until it succeeds, the errors of its calls may name the reason.
 #[repr(u8)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Denial {
-    /// The proof is not valid, usually because the passphrases differ.
-    Passphrase = 1,
     /// The worker does not support the version of the caller.
     Version = 2,
     /// The worker has reached its maximum number of sessions.
     Full = 3,
+    /// The connection is not protected.
+    NotSealed = 4,
 }
 
 impl Denial {
@@ -124,12 +111,10 @@ impl Denial {
     #[must_use]
     pub const fn advice(self) -> &'static str {
         match self {
-            Self::Passphrase => {
-                "the service has a different passphrase; configure the same one on both sides"
-            }
             Self::Version => {
                 "the service does not support this version of brubeck's protocol; use the same release of brubeck on both sides"
             }
+            Self::NotSealed => "the service requires TLS, and this connection is in clear",
             Self::Full => {
                 "the service has reached its limit of callers; raise `Service::max_connections`, or add a worker"
             }
@@ -138,87 +123,17 @@ impl Denial {
 
     pub(super) fn from_fields(fields: &Fields) -> Result<Self, ParseError> {
         match fields.reason {
-            1 => Ok(Self::Passphrase),
             2 => Ok(Self::Version),
             3 => Ok(Self::Full),
+            4 => Ok(Self::NotSealed),
             _ => Err(ParseError::Expected {
                 at: 0,
-                what: "a reason from 1 to 3",
+                what: "a reason from 2 to 4",
             }),
         }
     }
 
     pub(super) fn write(self, out: &mut BytesMut) {
         field::put_number(out, number::reason, self as u8);
-    }
-}
-
-/// The length of an authentication code, in bytes.
-pub const MAC_LENGTH: usize = 32;
-
-/// The prefix of the data from which session keys are derived. It binds the keys to this protocol and version.
-const LABEL: &[u8] = b"brubeck v3";
-
-/// A key for HMAC-SHA256. `Debug` does not show it.
-#[derive(Clone)]
-pub struct MacKey(Hmac<Sha256>);
-
-impl MacKey {
-    /// Creates a key from any number of bytes.
-    #[must_use]
-    pub fn new(bytes: &[u8]) -> Self {
-        match Hmac::new_from_slice(bytes) {
-            Ok(hmac) => Self(hmac),
-            // Unreachable: HMAC accepts keys of any length.
-            Err(_) => Self(<Hmac<Sha256> as KeyInit>::new(&Default::default())),
-        }
-    }
-
-    /// Computes the authentication code of the concatenated parts.
-    #[must_use]
-    pub fn mac(&self, parts: &[&[u8]]) -> [u8; MAC_LENGTH] {
-        self.hmac_of(parts).finalize().into_bytes().into()
-    }
-
-    /// Returns whether `code` is the authentication code of the concatenated parts. Compares in constant time.
-    #[must_use]
-    pub fn verify(&self, parts: &[&[u8]], code: &[u8]) -> bool {
-        self.hmac_of(parts).verify_slice(code).is_ok()
-    }
-
-    fn hmac_of(&self, parts: &[&[u8]]) -> Hmac<Sha256> {
-        let mut hmac = self.0.clone();
-        for part in parts {
-            hmac.update(part);
-        }
-        hmac
-    }
-}
-
-impl fmt::Debug for MacKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("MacKey(..)")
-    }
-}
-
-/// The two keys of a session. Each direction has its own, so that a message cannot be reflected to its sender.
-#[derive(Clone, Debug)]
-pub struct SessionKeys {
-    /// Authenticates messages of the caller.
-    pub to_worker: MacKey,
-    /// Authenticates messages of the worker.
-    pub to_caller: MacKey,
-}
-
-impl SessionKeys {
-    /// Derives the keys of a session from the passphrase and the head frames of `hello` and `challenge`.
-    #[must_use]
-    pub fn derive(passphrase: &Secret, hello: &Bytes, challenge: &Bytes) -> Self {
-        let root = MacKey::new(passphrase.expose()).mac(&[LABEL, hello, challenge]);
-        let root = MacKey::new(&root);
-        Self {
-            to_worker: MacKey::new(&root.mac(&[b"to worker"])),
-            to_caller: MacKey::new(&root.mac(&[b"to caller"])),
-        }
     }
 }

@@ -17,8 +17,6 @@ pub const VERSION: u8 = 3;
 #[allow(missing_docs, reason = "the variants of `WireMessage` document the kinds")]
 pub enum MessageKind {
     Hello = 1,
-    Challenge = 2,
-    Proof = 3,
     Welcome = 4,
     Request = 5,
     Accepted = 6,
@@ -33,10 +31,8 @@ pub enum MessageKind {
 }
 
 impl MessageKind {
-    const ALL: [Self; 14] = [
+    const ALL: [Self; 12] = [
         Self::Hello,
-        Self::Challenge,
-        Self::Proof,
         Self::Welcome,
         Self::Request,
         Self::Accepted,
@@ -51,14 +47,7 @@ impl MessageKind {
     ];
 
     fn from_byte(byte: u8) -> Option<Self> {
-        let index = usize::from(byte).checked_sub(1)?;
-        Self::ALL.get(index).copied()
-    }
-
-    /// Returns whether messages of this kind end with an authentication code. The others are sent before a session is open.
-    #[must_use]
-    pub const fn is_sealed(self) -> bool {
-        !matches!(self, Self::Hello | Self::Challenge | Self::Denied)
+        Self::ALL.into_iter().find(|kind| *kind as u8 == byte)
     }
 
     /// Returns whether messages of this kind may have a body.
@@ -77,9 +66,9 @@ pub struct MessageHead {
     pub kind: MessageKind,
     /// The id of the session, chosen by the worker; 0 in `hello` and `denied`.
     pub session: u64,
-    /// The number of the message in its direction of the session, from 1; 0 in messages without an authentication code.
+    /// The number of the message in its direction of the session, from 1; 0 in `hello` and `denied`.
     pub counter: u64,
-    /// The highest counter received from the other side; 0 in messages without an authentication code.
+    /// The highest counter received from the other side; 0 in `hello` and `denied`.
     pub ack: u64,
 }
 

@@ -24,8 +24,7 @@ pub const MAX_PARTS: usize = 64;
 pub const MAX_FRAMES: usize = MAX_PARTS + 2;
 /// The maximum length of a head frame, in bytes. Only the decoder checks it: the other limits keep encoded heads below it.
 pub const MAX_HEAD: usize = 32 << 10;
-/// The maximum length of a `hello` or `proof`, in bytes, all frames together. Workers enforce it, because the sender is not
-/// authenticated yet.
+/// The maximum length of a `hello`, in bytes. Workers enforce it.
 pub const MAX_HANDSHAKE_MESSAGE: usize = 512;
 /// The maximum depth of nested calls. Callers and workers enforce it, the codec does not.
 pub const MAX_HOPS: u8 = 16;

@@ -2,7 +2,7 @@
 
 use super::ByteStr;
 use super::field::{self, Fields, number};
-use super::handshake::{Denial, Hello, Proof, Welcome};
+use super::handshake::{Denial, Hello, Welcome};
 use super::head::{MessageHead, MessageKind};
 use super::limits::{
     MAX_MESSAGE, MAX_METHOD, MAX_OPERATION, MAX_PARTS, MAX_PATH, MAX_TRACEPARENT, MAX_TRACESTATE,
@@ -20,11 +20,7 @@ use std::sync::Arc;
 pub enum WireMessage {
     /// From the caller: begins the handshake.
     Hello(Hello),
-    /// From the worker: requests a proof that the caller knows the passphrase.
-    Challenge(Hello),
-    /// From the caller: proves that it knows the passphrase.
-    Proof(Proof),
-    /// From the worker: opens the session, and proves that the worker knows the passphrase.
+    /// From the worker: opens the session.
     Welcome(Welcome),
     /// From the caller: starts a handler.
     Request(WireRequest),
@@ -96,8 +92,6 @@ impl WireMessage {
     pub const fn kind(&self) -> MessageKind {
         match self {
             Self::Hello(_) => MessageKind::Hello,
-            Self::Challenge(_) => MessageKind::Challenge,
-            Self::Proof(_) => MessageKind::Proof,
             Self::Welcome(_) => MessageKind::Welcome,
             Self::Request(_) => MessageKind::Request,
             Self::Accepted { .. } => MessageKind::Accepted,
@@ -131,8 +125,6 @@ impl WireMessage {
         let require = |numbers: &[u8], what| fields.require(numbers, what);
         Ok(match head.kind {
             MessageKind::Hello => Self::Hello(Hello::from_fields(fields)?),
-            MessageKind::Challenge => Self::Challenge(Hello::from_fields(fields)?),
-            MessageKind::Proof => Self::Proof(Proof::from_fields(fields)?),
             MessageKind::Welcome => Self::Welcome(Welcome::from_fields(fields)?),
             MessageKind::Request => {
                 require(
@@ -205,8 +197,7 @@ impl WireMessage {
 
     pub(super) fn write(&self, out: &mut BytesMut) {
         match self {
-            Self::Hello(hello) | Self::Challenge(hello) => hello.write(out),
-            Self::Proof(proof) => proof.write(out),
+            Self::Hello(hello) => hello.write(out),
             Self::Welcome(welcome) => welcome.write(out),
             Self::Request(request) => request.write(out),
             Self::Accepted { request_id, limit } => write_ids(out, *request_id, *limit),
@@ -260,7 +251,7 @@ impl WireMessage {
     /// Returns an error if a text or the headers exceed their limits. The receiver could not decode such a message.
     pub(super) fn validate(&self) -> Result<(), EncodeError> {
         match self {
-            Self::Proof(proof) => proof.validate(),
+            Self::Hello(hello) => hello.validate(),
             Self::Welcome(welcome) => welcome.validate(),
             Self::Request(request) => request.call.validate(),
             Self::Reply { reply, .. } => reply.validate(),

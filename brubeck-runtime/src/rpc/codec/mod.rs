@@ -3,17 +3,15 @@
 //! `docs/protocol.md` specifies the encoding byte by byte.
 //!
 //! ```
-//! use brubeck_runtime::wire::v3::{CallRequest, MacKey, Position, RawMessage, WireMessage, WireRequest, seal};
+//! use brubeck_runtime::wire::v3::{CallRequest, Position, RawMessage, WireMessage, WireRequest, encode};
 //!
-//! let key = MacKey::new(b"the key of one direction of a session");
 //! let call = CallRequest::new("request", "/service/slow");
 //! let request = WireMessage::Request(WireRequest { id: 1, timeout_ms: 10_000, more_waiting: false, call: call.into() });
-//! let frames = seal(&request, Position { session: 7, counter: 2, ack: 1 }, &key)?;
+//! let frames = encode(&request, Position { session: 7, counter: 2, ack: 1 })?;
 //!
 //! let raw = RawMessage::read(&frames)?;
 //! assert_eq!(raw.head().session, 7);
-//! assert_eq!(raw.open(&key).unwrap().unwrap(), request);
-//! assert!(raw.open(&MacKey::new(b"another key")).is_none());
+//! assert_eq!(raw.decode().unwrap(), request);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
@@ -26,10 +24,10 @@ mod raw_message;
 
 pub use crate::codec::{ByteStr, EncodeError};
 pub use crate::outcome::Outcome;
-pub use handshake::{Denial, Hello, MAC_LENGTH, MacKey, Proof, SessionKeys, Welcome};
+pub use handshake::{Denial, Hello, Welcome};
 pub use head::{MAGIC, MessageHead, MessageKind, VERSION};
 pub use message::{CallRequest, ErrorCode, ErrorReply, WireMessage, WireReply, WireRequest};
-pub use raw_message::{InvalidMessage, Position, RawMessage, encode_unsealed, seal};
+pub use raw_message::{InvalidMessage, Position, RawMessage, encode};
 
 use bytes::Bytes;
 

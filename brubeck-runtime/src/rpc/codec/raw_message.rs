@@ -1,13 +1,11 @@
-//! The framing of messages, and their authentication codes.
+//! The framing of messages.
 
 use super::field::{self, Fields};
-use super::handshake::{MAC_LENGTH, MacKey};
 use super::head::{MessageHead, MessageKind, VERSION};
 use super::limits::MAX_FRAMES;
 use super::message::WireMessage;
 use crate::codec::{Cursor, EncodeError, ParseError};
-use bytes::{BufMut, Bytes, BytesMut};
-use smallvec::SmallVec;
+use bytes::{Bytes, BytesMut};
 
 /// A received message of which only the [head](MessageHead) was decoded.
 #[derive(Clone, Debug)]
@@ -18,7 +16,7 @@ pub struct RawMessage<'a> {
     rest: &'a [Bytes],
 }
 
-/// The error of a message whose fields are malformed, although its authentication code is valid or its kind has none.
+/// The error of a message whose fields are malformed.
 #[derive(Clone, Debug)]
 pub struct InvalidMessage {
     /// The id of the request, if the message is a request or a response that contains one.
@@ -28,12 +26,12 @@ pub struct InvalidMessage {
 }
 
 impl<'a> RawMessage<'a> {
-    /// Decodes the head of a message. The first frame holds head, fields and code; further ones hold the body and its parts.
+    /// Decodes the head of a message. The first frame holds head and fields; further ones hold the body and its parts.
     ///
     /// # Errors
     ///
     /// Returns an error if the head is malformed, has another version than [`VERSION`] or does not match the number of frames, or
-    /// if the first frame has more than 32 KiB. The fields and the code are not checked.
+    /// if the first frame has more than 32 KiB. The fields are not checked.
     pub fn read(frames: &'a [Bytes]) -> Result<Self, ParseError> {
         let wrong_frames = |what| ParseError::Frames {
             found: frames.len(),
@@ -49,23 +47,10 @@ impl<'a> RawMessage<'a> {
                 "a head only, because only requests and responses have a body",
             ));
         }
-        let needed = if head.kind.is_sealed() {
-            MessageHead::LENGTH + MAC_LENGTH
-        } else {
-            MessageHead::LENGTH
-        };
-        if frame.len() < needed {
-            let left = frame.len().saturating_sub(MessageHead::LENGTH);
-            return Err(ParseError::Truncated {
-                at: MessageHead::LENGTH,
-                needed: MAC_LENGTH as u64,
-                left,
-            });
-        }
         Ok(Self { head, frame, rest })
     }
 
-    /// Returns the head. It is not authenticated until the message is [opened](Self::open).
+    /// Returns the head.
     #[must_use]
     pub const fn head(&self) -> &MessageHead {
         &self.head
@@ -79,47 +64,16 @@ impl<'a> RawMessage<'a> {
             .fold(self.frame.len(), |sum, frame| sum.saturating_add(frame.len()))
     }
 
-    /// Returns the first frame.
-    #[must_use]
-    pub const fn frame(&self) -> &'a Bytes {
-        self.frame
-    }
-
-    /// Returns whether the message has an authentication code that is valid for this key.
-    #[must_use]
-    pub fn is_sealed_with(&self, key: &MacKey) -> bool {
-        let Some(signed_len) = self
-            .frame
-            .len()
-            .checked_sub(MAC_LENGTH)
-            .filter(|_| self.head.kind.is_sealed())
-        else {
-            return false;
-        };
-        match self.frame.split_at_checked(signed_len) {
-            Some((signed, code)) => key.verify(&signed_parts(signed, self.rest), code),
-            None => false,
-        }
-    }
-
-    /// Decodes the message if its authentication code is valid for this key, otherwise returns `None`. Does not check the
-    /// session or the counter.
-    #[must_use]
-    pub fn open(&self, key: &MacKey) -> Option<Result<WireMessage, InvalidMessage>> {
-        self.is_sealed_with(key).then(|| self.decode(MAC_LENGTH))
-    }
-
-    /// Decodes the message if its kind carries no authentication code, otherwise returns `None`.
-    #[must_use]
-    pub fn decode_unsealed(&self) -> Option<Result<WireMessage, InvalidMessage>> {
-        (!self.head.kind.is_sealed()).then(|| self.decode(0))
-    }
-
-    fn decode(&self, code_len: usize) -> Result<WireMessage, InvalidMessage> {
+    /// Decodes the message. Does not check the session or the counter.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if a field is malformed.
+    pub fn decode(&self) -> Result<WireMessage, InvalidMessage> {
         let fields = || {
             let mut cursor = Cursor::new(self.frame);
             cursor.split_to(MessageHead::LENGTH)?;
-            cursor.split_to(cursor.remaining().saturating_sub(code_len))
+            Ok(cursor)
         };
         let read = || {
             let mut fields = Fields::read(&mut fields()?)?;
@@ -135,13 +89,6 @@ impl<'a> RawMessage<'a> {
     }
 }
 
-/// Returns everything that a code covers.
-fn signed_parts<'b>(head: &'b [u8], rest: &'b [Bytes]) -> SmallVec<[&'b [u8]; 3]> {
-    std::iter::once(head)
-        .chain(rest.iter().map(|frame| &**frame))
-        .collect()
-}
-
 /// The position of a message in its session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Position {
@@ -153,42 +100,33 @@ pub struct Position {
     pub ack: u64,
 }
 
-/// Encodes a message with an authentication code. Its kind must be [sealed](MessageKind::is_sealed).
+impl Position {
+    /// The position of `hello` and `denied`, which are sent without a session.
+    pub const NONE: Position = Position {
+        session: 0,
+        counter: 0,
+        ack: 0,
+    };
+}
+
+/// Encodes a message: its head frame, its body, and its parts.
 ///
 /// # Errors
 ///
 /// Returns an error if a field exceeds its limit or the body has 4 GiB or more.
-pub fn seal(message: &WireMessage, position: Position, key: &MacKey) -> Result<Vec<Bytes>, EncodeError> {
+pub fn encode(message: &WireMessage, position: Position) -> Result<Vec<Bytes>, EncodeError> {
     let (body, parts) = message.body_and_parts();
     let mut frames = Vec::with_capacity(2 + parts.len());
-    let mut out = encode(message, position)?;
+    frames.push(encode_head(message, position)?.freeze());
     // A body without parts is left out if it is empty.
     if !(body.is_empty() && parts.is_empty()) {
         frames.push(body.clone());
         frames.extend_from_slice(parts);
     }
-    let code = key.mac(&signed_parts(&out, &frames));
-    out.put_slice(&code);
-    frames.insert(0, out.freeze());
     Ok(frames)
 }
 
-/// Encodes a message without an authentication code: a hello, a challenge or a denial. `session` is 0 unless the message is a
-/// challenge.
-///
-/// # Errors
-///
-/// Returns an error if a field exceeds its limit.
-pub fn encode_unsealed(message: &WireMessage, session: u64) -> Result<Vec<Bytes>, EncodeError> {
-    let position = Position {
-        session,
-        counter: 0,
-        ack: 0,
-    };
-    Ok(vec![encode(message, position)?.freeze()])
-}
-
-fn encode(message: &WireMessage, position: Position) -> Result<BytesMut, EncodeError> {
+fn encode_head(message: &WireMessage, position: Position) -> Result<BytesMut, EncodeError> {
     message.validate()?;
     let (body, parts) = message.body_and_parts();
     if std::iter::once(body)
@@ -200,7 +138,7 @@ fn encode(message: &WireMessage, position: Position) -> Result<BytesMut, EncodeE
             "it has 4 GiB or more; send it in several calls",
         ));
     }
-    let mut out = BytesMut::with_capacity(MessageHead::LENGTH + message.encoded_len() + MAC_LENGTH);
+    let mut out = BytesMut::with_capacity(MessageHead::LENGTH + message.encoded_len());
     let head = MessageHead {
         version: VERSION,
         kind: message.kind(),
@@ -270,7 +208,7 @@ mod tests {
             ack: 3,
         };
         for message in [WireMessage::Request(request), reply, error] {
-            let encoded = encode(&message, position).unwrap();
+            let encoded = encode_head(&message, position).unwrap();
             let bound = MessageHead::LENGTH + message.encoded_len();
             assert!(
                 encoded.len() <= bound && bound < encoded.len() + 100,

@@ -1,11 +1,11 @@
 //! Random numbers derived from a seed.
 
-use crate::rpc::codec::MacKey;
+use sha2::{Digest, Sha256};
 
-/// A deterministic generator of nonces and session ids, and of cheap numbers for load balancing and jitter.
+/// A deterministic generator of session ids, and of cheap numbers for load balancing and jitter.
 #[derive(Debug)]
 pub(super) struct Entropy {
-    seed: MacKey,
+    seed: [u8; 32],
     drawn: u64,
     /// The state of the cheap generator, which is not cryptographically secure.
     cheap: u64,
@@ -14,7 +14,7 @@ pub(super) struct Entropy {
 impl Entropy {
     pub(super) fn new(seed: &[u8; 32]) -> Self {
         let mut entropy = Self {
-            seed: MacKey::new(seed),
+            seed: *seed,
             drawn: 0,
             cheap: 0,
         };
@@ -22,15 +22,13 @@ impl Entropy {
         entropy
     }
 
-    /// Returns bytes that cannot be predicted without the seed.
-    pub(super) fn bytes(&mut self) -> [u8; 32] {
-        self.drawn += 1;
-        self.seed.mac(&[b"random", &self.drawn.to_be_bytes()])
-    }
-
     /// Returns a number that cannot be predicted without the seed.
     pub(super) fn number(&mut self) -> u64 {
-        let bytes = self.bytes();
+        self.drawn += 1;
+        let bytes = Sha256::new()
+            .chain_update(self.seed)
+            .chain_update(self.drawn.to_be_bytes())
+            .finalize();
         bytes.first_chunk().map_or(0, |chunk| u64::from_be_bytes(*chunk))
     }
 

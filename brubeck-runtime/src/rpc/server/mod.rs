@@ -110,6 +110,13 @@ impl CallerSessions {
         });
     }
 
+    /// Allows a caller to open a session.
+    pub(crate) fn handle_verified(&self, peer: &RoutingId) {
+        self.0.handle_event(WorkerEvent::Verified {
+            peer: peer.identity().clone(),
+        });
+    }
+
     /// Ends the session of a caller and stops its handlers.
     pub(crate) fn handle_disconnect(&self, peer: &RoutingId) {
         self.0.handle_event(WorkerEvent::PeerGone {
@@ -232,10 +239,10 @@ impl SessionsInner {
             }
             WorkerAction::Denied { reason } => {
                 let advice = match reason {
-                    Denial::Passphrase => "it has another passphrase; configure the same one on both sides",
                     Denial::Version => {
                         "its version of brubeck's protocol is too old; use the same release of brubeck on both sides"
                     }
+                    Denial::NotSealed => "its connection is in clear; it must use TLS",
                     Denial::Full => {
                         "the limit of callers is reached; raise `Service::max_connections`, or add a worker"
                     }

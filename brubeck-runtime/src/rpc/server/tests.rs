@@ -4,7 +4,6 @@ use super::*;
 use crate::method::Method;
 use crate::rpc::api::{Client, ServiceAddress, ServiceRequest};
 use crate::rpc::client::Pool;
-use crate::secret::Secret;
 use crate::status::Status;
 use crate::tests::{CallApplication, endpoint, soon};
 use brubeck_zmtp::{ServerEvent, ServerLimits, Transport, Zmtp};
@@ -32,7 +31,6 @@ async fn many_queued_invalid_requests_do_not_overflow_the_stack() {
     };
     let mut server = Zmtp.server(endpoint("tcp://127.0.0.1:0"), limits).await.unwrap();
     let config = WorkerConfig {
-        passphrase: Secret::new("s"),
         concurrency: 1,
         queue: Some(2 * QUEUED),
         max_unacknowledged: 2 * QUEUED,
@@ -43,10 +41,11 @@ async fn many_queued_invalid_requests_do_not_overflow_the_stack() {
     server.inbound.set_handler(move |event| match event {
         ServerEvent::Message { peer, frames } => worker.handle_message(&peer, frames),
         ServerEvent::Disconnected { peer } => worker.handle_disconnect(&peer),
+        ServerEvent::Verified { .. } => {}
     });
 
     let address = ServiceAddress::new(server.local.to_string(), "s").concurrency(2 * QUEUED);
-    let pool = Pool::open(Arc::new(Zmtp), &address, None).unwrap();
+    let pool = Pool::open(Arc::new(Zmtp), &address, None, None).unwrap();
     let client = Client::over(Arc::new(pool));
     let timeout = Duration::from_secs(60);
     let running = client.request("/gated").timeout(timeout).into_future();

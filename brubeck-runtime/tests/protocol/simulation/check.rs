@@ -52,7 +52,6 @@ impl World {
             // The byte limit may be exceeded by one message: the window is checked before the message is added.
             let out_of_bounds = view.running > self.plan.concurrency
                 || view.queued > self.plan.queue
-                || view.pending_handshakes > 16
                 || view.leased > capacity + view.sessions
                 || messages > 32
                 || bytes > (8 << 10) + 4096
@@ -105,7 +104,7 @@ impl World {
         }
         for (index, worker) in self.workers.iter().enumerate().filter(|(_, worker)| worker.alive) {
             let view = worker.driver.machine.view();
-            if view.running + view.queued + view.stopping + view.held + view.pending_handshakes > 0 {
+            if view.running + view.queued + view.stopping + view.held > 0 {
                 return Err(format!("worker {index}: work left over: {view:?}"));
             }
             let sessions: usize = self

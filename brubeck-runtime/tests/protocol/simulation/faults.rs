@@ -91,19 +91,23 @@ impl World {
         self.add_workers(caller);
     }
 
-    /// Sends earlier messages again, unchanged or with a flipped bit, to the same or a different process.
+    /// Sends earlier messages of sessions again, unchanged or with a changed session, to the same or a different process. A faulty
+    /// peer may do so.
     fn replay(&mut self, caller: usize, worker: usize) -> Result<(), String> {
         for _ in 0..self.rng.range(1, 20) {
             if self.history.is_empty() {
                 return Ok(());
             }
             let mut frames = self.history[self.rng.index(self.history.len())].clone();
+            let mut head = frames[0].to_vec();
+            // `hello`, `welcome` and `denied` belong to no session.
+            if [1, 4, 14].contains(&head[5]) {
+                continue;
+            }
             if self.rng.chance(500) {
-                let index = self.rng.index(frames.len());
-                let mut frame = frames[index].to_vec();
-                let at = self.rng.index(frame.len());
-                frame[at] ^= 1 << self.rng.range(0, 8);
-                frames[index] = Bytes::from(frame);
+                // The session is in the bytes 6 to 13.
+                head[self.rng.range(6, 14) as usize] ^= 1 << self.rng.range(0, 8);
+                frames[0] = Bytes::from(head);
             }
             let link = self.links[caller][worker].number;
             if self.rng.chance(500) && !self.callers[caller].clock.frozen {
@@ -127,9 +131,9 @@ impl World {
         Ok(())
     }
 
-    /// Sends hellos from up to 59 unknown peers. A worker keeps 16 handshakes.
+    /// Sends hellos from up to 59 peers whose connections are not protected. The worker denies them.
     fn flood(&mut self, worker: usize) -> Result<(), String> {
-        use brubeck_runtime::wire::v3::{Hello, VERSION, WireMessage, encode_unsealed};
+        use brubeck_runtime::wire::v3::{ByteStr, Hello, Position, VERSION, WireMessage, encode};
         if !self.workers[worker].alive || self.workers[worker].clock.frozen {
             return Ok(());
         }
@@ -137,9 +141,11 @@ impl World {
             let hello = WireMessage::Hello(Hello {
                 version: VERSION,
                 features: 0,
-                nonce: self.rng.seed(),
+                heartbeat_ms: 1000,
+                max_body: 1 << 20,
+                name: ByteStr::default(),
             });
-            let frames = encode_unsealed(&hello, 0).map_err(|error| error.to_string())?;
+            let frames = encode(&hello, Position::NONE).map_err(|error| error.to_string())?;
             let peer = Bytes::from(format!("stranger {stranger}"));
             self.worker_event(worker, WorkerEvent::Frames { peer, frames })?;
         }

@@ -119,14 +119,14 @@ fn guarantees_hold_under_faults() {
     );
     println!("{outcomes:?}");
     println!(
-        "{} calls, {} starts, {} faults, {} drains of which {} completed, {} forged, {} replayed, {} late, {} rerouted, {} retried",
+        "{} calls, {} starts, {} faults, {} drains of which {} completed, {} misdirected, {} repeated, {} late, {} rerouted, {} retried",
         sum(|run| run.counts.calls),
         sum(|run| run.counts.starts),
         sum(|run| run.counts.faults),
         sum(|run| run.counts.drains),
         sum(|run| run.counts.drained),
-        sum(|run| run.counts.forged),
-        sum(|run| run.counts.replayed),
+        sum(|run| run.counts.misdirected),
+        sum(|run| run.counts.duplicates),
         sum(|run| run.counts.late),
         sum(|run| run.counts.rerouted),
         sum(|run| run.counts.retried),
@@ -155,8 +155,8 @@ fn guarantees_hold_under_faults() {
         ("rerouted", sum(|run| run.counts.rerouted)),
         ("retried", sum(|run| run.counts.retried)),
         ("late", sum(|run| run.counts.late)),
-        ("forged", sum(|run| run.counts.forged)),
-        ("replayed", sum(|run| run.counts.replayed)),
+        ("misdirected", sum(|run| run.counts.misdirected)),
+        ("repeated", sum(|run| run.counts.duplicates)),
         ("drained", sum(|run| run.counts.drained)),
         ("lost in transit", sum(|run| run.counts.lost_messages)),
         ("delivered twice", sum(|run| run.counts.duplicated_messages)),

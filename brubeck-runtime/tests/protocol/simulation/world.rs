@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use brubeck_runtime::driver::Driver;
 use brubeck_runtime::protocol::*;
-use brubeck_runtime::wire::service::Secret;
 use brubeck_runtime::wire::v3::{ByteStr, CallRequest, WireReply};
 use bytes::Bytes;
 
@@ -171,8 +170,8 @@ pub(crate) struct Counts {
     /// Messages that a link did not accept.
     pub(crate) unsent: u64,
     pub(crate) sessions: u64,
-    pub(crate) forged: u64,
-    pub(crate) replayed: u64,
+    pub(crate) misdirected: u64,
+    pub(crate) duplicates: u64,
     pub(crate) late: u64,
     pub(crate) rerouted: u64,
     pub(crate) retried: u64,
@@ -186,8 +185,6 @@ pub(crate) struct Run {
     pub(crate) outcomes: Outcomes,
     pub(crate) counts: Counts,
 }
-
-const SECRET: &[u8] = b"simulation secret";
 
 impl World {
     pub(crate) fn new(plan: Plan) -> Self {
@@ -229,7 +226,6 @@ impl World {
 
     pub(crate) fn caller(plan: &Plan, incarnation: u64, offset: u64, rng: &mut Rng) -> CallerNode {
         let config = CallerConfig {
-            passphrase: Secret::new(SECRET),
             heartbeat_interval: HEARTBEAT_INTERVAL,
             connect_grace: HEARTBEAT_INTERVAL,
             handshake_timeout: HEARTBEAT_INTERVAL * 3,
@@ -253,14 +249,12 @@ impl World {
 
     pub(crate) fn worker(plan: &Plan, incarnation: u64, offset: u64, rng: &mut Rng) -> WorkerNode {
         let config = WorkerConfig {
-            passphrase: Secret::new(SECRET),
             name: ByteStr::from("worker"),
             concurrency: plan.concurrency,
             queue: Some(plan.queue),
-            max_pending_handshakes: 16,
+            verified_only: true,
             max_unacknowledged: 32,
             max_unacknowledged_bytes: 8 << 10,
-            handshake_timeout: HEARTBEAT_INTERVAL * 5,
             stall_timeout: HEARTBEAT_INTERVAL * 10,
             ..WorkerConfig::default()
         };
@@ -345,15 +339,15 @@ impl World {
         for caller in &self.callers {
             let counters = caller.driver.machine.counters();
             self.counts.sessions += counters.sessions;
-            self.counts.forged += counters.forged;
-            self.counts.replayed += counters.replayed;
+            self.counts.misdirected += counters.misdirected;
+            self.counts.duplicates += counters.duplicates;
             self.counts.late += counters.late;
             self.counts.rerouted += counters.rerouted;
             self.counts.retried += counters.retried;
         }
         for worker in &self.workers {
-            self.counts.forged += worker.driver.machine.counters().forged;
-            self.counts.replayed += worker.driver.machine.counters().replayed;
+            self.counts.misdirected += worker.driver.machine.counters().misdirected;
+            self.counts.duplicates += worker.driver.machine.counters().duplicates;
         }
         let trace = self.trace.finish();
         Ok(Run {
@@ -593,6 +587,7 @@ impl World {
             ),
             Side::Worker if self.workers[worker].alive => {
                 let peer = identity(caller, incarnation, worker, number);
+                self.worker_event(worker, WorkerEvent::Verified { peer: peer.clone() })?;
                 self.worker_event(worker, WorkerEvent::Frames { peer, frames })
             }
             _ => Ok(()),

@@ -105,7 +105,7 @@ async fn blocked_worker_threads_send_heartbeats_and_respond() {
     blocks_every_thread(2).await;
 }
 
-/// Blocks one of `threads` threads of a worker, and calls beside it every 100 ms.
+/// Blocks one of `threads` threads of a worker, and makes other calls every 100 ms.
 async fn blocks_one_thread(threads: usize) {
     let worker = WorkerThread::start(threads);
     let client = connect(&worker.address).await;

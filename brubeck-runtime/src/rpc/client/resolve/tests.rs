@@ -6,7 +6,6 @@ use crate::rpc::api::{Client, Link, ServiceAddress};
 use crate::rpc::client::Pool;
 use crate::rpc::core::WorkerConfig;
 use crate::rpc::server::{CallerSessions, InstrumentedApplication};
-use crate::secret::Secret;
 use crate::status::Status;
 use crate::tests::CallApplication;
 use brubeck_zmtp::{ServerEvent, ServerLimits, Transport, Zmtp};
@@ -23,10 +22,7 @@ async fn start_worker(host: &'static str, port: u16) -> u16 {
     let Endpoint::Tcp { port, .. } = server.local else {
         unreachable!("the endpoint is TCP")
     };
-    let config = WorkerConfig {
-        passphrase: Secret::new("s"),
-        ..WorkerConfig::default()
-    };
+    let config = WorkerConfig::default();
     let application = Arc::new(InstrumentedApplication::new(Arc::new(CallApplication(
         move || ready(Response::json(Status::OK, &host)),
     ))));
@@ -36,6 +32,7 @@ async fn start_worker(host: &'static str, port: u16) -> u16 {
             match event {
                 ServerEvent::Message { peer, frames } => sessions.handle_message(&peer, frames),
                 ServerEvent::Disconnected { peer } => sessions.handle_disconnect(&peer),
+                ServerEvent::Verified { .. } => {}
             }
         }
     });
@@ -83,6 +80,7 @@ async fn follows_changes_of_resolved_hosts() {
         Arc::new(Zmtp),
         &ServiceAddress::new(&address, "s"),
         Some(resolver),
+        None,
     )
     .unwrap();
     let pool: Arc<dyn Link> = Arc::new(pool);

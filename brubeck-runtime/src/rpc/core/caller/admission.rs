@@ -218,7 +218,7 @@ impl Caller {
             _ => return Err(CallError::NoWorkers(self.unreachable_reason())),
         };
         Err(match reason {
-            Denial::Passphrase | Denial::Version => CallError::Refused(Cow::Borrowed(reason.advice())),
+            Denial::Version | Denial::NotSealed => CallError::Refused(Cow::Borrowed(reason.advice())),
             Denial::Full => CallError::Busy {
                 retry_after: MAX_RETRY_AFTER,
             },

@@ -1,15 +1,11 @@
 //! The configuration of a caller, and the counters that it keeps.
 
 use crate::rpc::codec::{ByteStr, limits};
-use crate::secret::Secret;
-use std::fmt;
 use std::time::Duration;
 
 /// Limits and timeouts of a [`Caller`](super::Caller).
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct CallerConfig {
-    /// The passphrase that callers and workers share.
-    pub passphrase: Secret,
     /// The name that is reported to workers, for diagnostics. Truncated to 64 bytes. Default: empty.
     pub name: ByteStr,
     /// The interval between two pings, from 10 ms to 60 s. A worker that sends nothing for three intervals is considered dead.
@@ -49,7 +45,6 @@ pub struct CallerConfig {
 impl Default for CallerConfig {
     fn default() -> Self {
         Self {
-            passphrase: Secret::default(),
             name: ByteStr::default(),
             heartbeat_interval: Duration::from_secs(1),
             connect_grace: Duration::from_secs(1),
@@ -64,17 +59,6 @@ impl Default for CallerConfig {
             max_runs: 2,
             retry_delay: Duration::from_millis(20),
         }
-    }
-}
-
-/// Shows the name, the heartbeat interval and the length of the queue, but not the passphrase.
-impl fmt::Debug for CallerConfig {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CallerConfig")
-            .field("name", &self.name)
-            .field("heartbeat_interval", &self.heartbeat_interval)
-            .field("max_queue", &self.max_queue)
-            .finish_non_exhaustive()
     }
 }
 
@@ -118,10 +102,10 @@ pub struct CallerCounters {
     pub handshake_timeouts: u64,
     /// Replies, errors and confirmations for requests that were no longer in flight.
     pub late: u64,
-    /// Messages with a wrong session, or with a wrong or missing authentication code.
-    pub forged: u64,
+    /// Messages of another session.
+    pub misdirected: u64,
     /// Messages whose counter is not above that of the last one.
-    pub replayed: u64,
+    pub duplicates: u64,
     /// Malformed messages.
     pub invalid: u64,
     /// Valid messages that were not expected in the current state.

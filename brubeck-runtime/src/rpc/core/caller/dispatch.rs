@@ -87,7 +87,7 @@ impl Caller {
             more_waiting,
             call: pending.request.clone(),
         };
-        let frames = match ready.channel.seal(&WireMessage::Request(request)) {
+        let frames = match ready.channel.encode(&WireMessage::Request(request)) {
             Ok(frames) => frames,
             Err(error) => {
                 // A placeholder state: the call is in no queue, so `finish` has nothing to remove it from.
@@ -122,7 +122,7 @@ impl Caller {
             return;
         };
         // Encoding cannot fail: these messages have no field of variable length.
-        let Ok(frames) = ready.channel.seal(message) else {
+        let Ok(frames) = ready.channel.encode(message) else {
             return;
         };
         ready.acknowledged();

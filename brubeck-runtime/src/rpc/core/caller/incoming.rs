@@ -6,7 +6,7 @@ use super::retry::RetryBudgetCost;
 use super::{CallId, Caller, CallerAction, PeerId};
 use crate::rpc::api::{CallError, Phase};
 use crate::rpc::codec::{ErrorCode, ErrorReply, RawMessage, WireMessage, WireReply};
-use crate::rpc::core::channel::OpenError;
+use crate::rpc::core::channel::ReceiveError;
 use crate::rpc::core::{MAX_RETRY_AFTER, MIN_RETRY_AFTER};
 use bytes::Bytes;
 use std::time::Duration;
@@ -37,42 +37,28 @@ impl Caller {
         };
         match peer.state {
             PeerState::Disconnected => self.counters.stale += 1,
-            PeerState::AwaitingChallenge { .. } | PeerState::AwaitingWelcome { .. }
-                if !raw.head().kind.is_sealed() =>
-            {
-                self.handle_unsealed(id, &raw, actions);
-            }
-            PeerState::AwaitingWelcome { .. } => self.handle_welcome(id, &raw, actions),
-            PeerState::Ready(_) => self.handle_sealed(id, &raw, actions),
-            PeerState::AwaitingChallenge { .. } => self.counters.unexpected += 1,
+            PeerState::AwaitingWelcome { .. } => self.handle_handshake(id, &raw, actions),
+            PeerState::Ready(_) => self.handle_session_message(id, &raw, actions),
         }
     }
 
-    pub(super) fn count_open_error(&mut self, error: &OpenError) {
-        match error {
-            OpenError::Forged => self.counters.forged += 1,
-            OpenError::Replayed => self.counters.replayed += 1,
-            OpenError::Invalid(_) => self.counters.invalid += 1,
-        }
-    }
-
-    fn handle_sealed(&mut self, id: PeerId, raw: &RawMessage<'_>, actions: &mut Vec<CallerAction>) {
+    fn handle_session_message(&mut self, id: PeerId, raw: &RawMessage<'_>, actions: &mut Vec<CallerAction>) {
         let now = self.now;
         let Some(ready) = self.ready_mut(id) else { return };
-        let opened = ready.channel.open(raw);
-        // Only authentic messages prove that the worker is alive, but they need not be well-formed.
-        if let Ok(_) | Err(OpenError::Invalid(_)) = &opened {
+        let decoded = ready.channel.decode(raw);
+        // Malformed messages of the session prove that the worker is alive, too.
+        if let Ok(_) | Err(ReceiveError::Invalid(_)) = &decoded {
             ready.last_seen = now;
             ready.unacknowledged_messages += 1;
             ready.unacknowledged_bytes += raw.size();
         }
-        match opened {
+        match decoded {
             Ok((message, _)) => self.handle_message(id, message, actions),
-            Err(error) => {
-                self.count_open_error(&error);
-                if let OpenError::Invalid(invalid) = error
-                    && let Some(request_id) = invalid.request_id
-                {
+            Err(ReceiveError::Misdirected) => self.counters.misdirected += 1,
+            Err(ReceiveError::Repeated) => self.counters.duplicates += 1,
+            Err(ReceiveError::Invalid(invalid)) => {
+                self.counters.invalid += 1;
+                if let Some(request_id) = invalid.request_id {
                     let error = CallError::BadReply(invalid.error.to_string().into());
                     self.complete(id, request_id, None, Err(error), actions);
                 }

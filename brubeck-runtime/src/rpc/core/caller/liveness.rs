@@ -48,16 +48,12 @@ impl Caller {
                 }
                 return;
             }
-            PeerState::AwaitingChallenge { since, .. } | PeerState::AwaitingWelcome { since, .. }
-                if now >= *since + self.config.handshake_timeout =>
-            {
+            PeerState::AwaitingWelcome { since } if now >= *since + self.config.handshake_timeout => {
                 self.counters.handshake_timeouts += 1;
                 "the handshake timed out; check that a brubeck service listens at the address"
             }
             // No timeout. The grace period for connecting may be over.
-            PeerState::Disconnected
-            | PeerState::AwaitingChallenge { .. }
-            | PeerState::AwaitingWelcome { .. } => {
+            PeerState::Disconnected | PeerState::AwaitingWelcome { .. } => {
                 self.recheck_availability = true;
                 return;
             }

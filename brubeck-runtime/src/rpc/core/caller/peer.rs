@@ -1,10 +1,8 @@
 //! The state that a caller keeps for each worker.
 
-use bytes::Bytes;
-
 use super::{CallId, CallerConfig, PeerId};
 use crate::rpc::codec::Denial;
-use crate::rpc::core::channel::SecureChannel;
+use crate::rpc::core::channel::SessionChannel;
 use crate::rpc::core::{IdMap, MAX_MISSED_HEARTBEATS, Moment};
 
 /// The connectivity of a worker.
@@ -61,14 +59,8 @@ pub(super) struct WorkerPeer {
 pub(super) enum PeerState {
     Disconnected,
     /// `hello` was sent.
-    AwaitingChallenge {
-        since: Moment,
-        hello: Bytes,
-    },
-    /// `proof` was sent.
     AwaitingWelcome {
         since: Moment,
-        channel: Box<SecureChannel>,
     },
     Ready(Box<ReadySession>),
 }
@@ -76,8 +68,8 @@ pub(super) enum PeerState {
 /// An open session.
 #[derive(Debug)]
 pub(super) struct ReadySession {
-    pub(super) channel: SecureChannel,
-    /// The time of the last authentic message.
+    pub(super) channel: SessionChannel,
+    /// The time of the last message.
     pub(super) last_seen: Moment,
     pub(super) next_ping: Moment,
     /// The highest request id that may be sent.
@@ -92,7 +84,7 @@ pub(super) struct ReadySession {
 }
 
 impl ReadySession {
-    pub(super) fn new(channel: SecureChannel, now: Moment, limit: u64, config: &CallerConfig) -> Self {
+    pub(super) fn new(channel: SessionChannel, now: Moment, limit: u64, config: &CallerConfig) -> Self {
         Self {
             channel,
             last_seen: now,
@@ -153,7 +145,7 @@ impl WorkerPeer {
         }
         match &self.state {
             PeerState::Ready(ready) => !ready.draining,
-            PeerState::AwaitingChallenge { since, .. } | PeerState::AwaitingWelcome { since, .. } => {
+            PeerState::AwaitingWelcome { since } => {
                 !self.last_attempt_failed && now < *since + config.connect_grace
             }
             PeerState::Disconnected => {
@@ -174,7 +166,7 @@ impl WorkerPeer {
     pub(super) fn next_wake(&self, now: Moment, config: &CallerConfig) -> Option<Moment> {
         let state_change = match &self.state {
             PeerState::Disconnected => self.connect_grace_until.filter(|until| *until > now),
-            PeerState::AwaitingChallenge { since, .. } | PeerState::AwaitingWelcome { since, .. } => {
+            PeerState::AwaitingWelcome { since } => {
                 let timeout = *since + config.handshake_timeout;
                 let grace_end = Some(*since + config.connect_grace).filter(|until| *until > now);
                 Some(grace_end.map_or(timeout, |grace_end| grace_end.min(timeout)))
@@ -194,9 +186,7 @@ impl WorkerPeer {
             peer,
             state: match &self.state {
                 PeerState::Disconnected => ConnectivityState::Connecting,
-                PeerState::AwaitingChallenge { .. } | PeerState::AwaitingWelcome { .. } => {
-                    ConnectivityState::Handshaking
-                }
+                PeerState::AwaitingWelcome { .. } => ConnectivityState::Handshaking,
                 PeerState::Ready(ready) if ready.draining => ConnectivityState::Draining,
                 PeerState::Ready(_) => ConnectivityState::Ready,
             },

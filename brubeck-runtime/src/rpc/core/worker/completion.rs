@@ -161,10 +161,7 @@ impl Worker {
         if session.active {
             self.active_sessions -= 1;
         }
-        // The peer may have opened a new session already.
-        if self.session_ids.get(&session.peer) == Some(&id) {
-            self.session_ids.remove(&session.peer);
-        }
+        self.session_ids.remove(&session.peer);
         for job in session.requests.into_values().flatten() {
             self.stop(job, StopReason::Lost, actions);
         }
@@ -176,7 +173,6 @@ impl Worker {
         self.timers.note_cancelled(|_, timer| match timer {
             WorkerTimer::Deadline(job) => jobs.contains_key(&job),
             WorkerTimer::Heartbeat(session) | WorkerTimer::Stall(session) => sessions.contains_key(&session),
-            WorkerTimer::Handshake => true,
         });
     }
 }

@@ -1,17 +1,14 @@
 //! The configuration of a worker, and the counters that it keeps.
 
 use crate::rpc::codec::{ByteStr, limits};
-use crate::secret::Secret;
-use std::fmt;
 use std::time::Duration;
 
 /// Limits and timeouts of a [`Worker`](super::Worker).
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct WorkerConfig {
-    /// The passphrase that callers and workers share.
-    pub passphrase: Secret,
-    /// A second passphrase that is accepted while passphrases are rotated. Default: `None`.
-    pub previous_passphrase: Option<Secret>,
+    /// Only peers for which the driver has passed [`WorkerEvent::Verified`](super::WorkerEvent::Verified) may open a session.
+    /// Default: `false`.
+    pub verified_only: bool,
     /// The name that is reported to callers, for diagnostics. Truncated to 64 bytes. Default: empty.
     pub name: ByteStr,
     /// The maximum number of handlers that run at once. Default: 64.
@@ -22,10 +19,6 @@ pub struct WorkerConfig {
     pub max_body: usize,
     /// The maximum number of open sessions. Further ones are denied. Default: 4,096.
     pub max_sessions: usize,
-    /// The maximum number of handshakes in progress. A further one replaces the oldest. Default: 256.
-    pub max_pending_handshakes: usize,
-    /// The timeout of a handshake, from the first hello of a peer. Default: 5 s.
-    pub handshake_timeout: Duration,
     /// The maximum number of messages that a caller may leave unacknowledged. Further responses are held back. If more than this
     /// number are held, the caller is disconnected. Default: 1,024.
     pub max_unacknowledged: usize,
@@ -46,30 +39,16 @@ impl WorkerConfig {
 impl Default for WorkerConfig {
     fn default() -> Self {
         Self {
-            passphrase: Secret::default(),
-            previous_passphrase: None,
+            verified_only: false,
             name: ByteStr::default(),
             concurrency: 64,
             queue: None,
             max_body: limits::MAX_BODY,
             max_sessions: 4096,
-            max_pending_handshakes: 256,
-            handshake_timeout: Duration::from_secs(5),
             max_unacknowledged: 1024,
             max_unacknowledged_bytes: 8 << 20,
             stall_timeout: Duration::from_secs(10),
         }
-    }
-}
-
-/// Shows the name, the concurrency and the length of the queue, but not the passphrases.
-impl fmt::Debug for WorkerConfig {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("WorkerConfig")
-            .field("name", &self.name)
-            .field("concurrency", &self.concurrency)
-            .field("queue", &self.queue)
-            .finish_non_exhaustive()
     }
 }
 
@@ -109,16 +88,14 @@ pub struct WorkerCounters {
     pub disconnected: u64,
     /// Sessions denied.
     pub denied: u64,
-    /// Handshakes that timed out or were dropped for newer ones.
-    pub handshakes_dropped: u64,
-    /// Handshake messages that were too long, and hellos of a peer that got the maximum number of challenges.
+    /// Hellos that were too long.
     pub oversized: u64,
-    /// Messages with a wrong or missing authentication code, or from another peer than that of their session.
-    pub forged: u64,
+    /// Messages from another peer than that of their session.
+    pub misdirected: u64,
     /// Messages with an unknown session.
     pub unknown_session: u64,
     /// Messages whose counter is not above that of the last one.
-    pub replayed: u64,
+    pub duplicates: u64,
     /// Requests whose id is not above the last one.
     pub repeated: u64,
     /// Malformed messages.

@@ -20,6 +20,11 @@ pub enum WorkerEvent {
         /// The frames of the message, without the identity.
         frames: Vec<Bytes>,
     },
+    /// The connection of a peer is protected, and the peer has proven that it may open a session.
+    Verified {
+        /// The routing identity of the peer.
+        peer: Bytes,
+    },
     /// The connection of a peer was closed.
     PeerGone {
         /// The routing identity of the peer.

@@ -5,7 +5,7 @@ use super::{Job, JobId, JobState, Worker, WorkerAction, WorkerTimer};
 use crate::rpc::codec::{
     CallRequest, ErrorCode, ErrorReply, MessageKind, RawMessage, WireMessage, WireRequest, limits,
 };
-use crate::rpc::core::channel::OpenError;
+use crate::rpc::core::channel::ReceiveError;
 use crate::rpc::core::{MAX_RETRY_AFTER, MIN_RETRY_AFTER, Moment, TOO_MANY_HOPS};
 use bytes::Bytes;
 use std::sync::Arc;
@@ -18,29 +18,30 @@ impl Worker {
             return;
         };
         match raw.head().kind {
-            MessageKind::Hello | MessageKind::Proof if raw.size() > limits::MAX_HANDSHAKE_MESSAGE => {
-                self.counters.oversized += 1
+            MessageKind::Hello if raw.size() > limits::MAX_HANDSHAKE_MESSAGE => {
+                self.counters.oversized += 1;
             }
             MessageKind::Hello => self.hello(peer, &raw, actions),
-            // A proof with the id of an open session is a replay. The channel of the session detects it.
-            MessageKind::Proof if !self.sessions.contains_key(&raw.head().session) => {
-                self.proof(peer, &raw, actions)
-            }
-            _ => self.handle_sealed(peer, &raw, actions),
+            _ => self.handle_session_message(peer, &raw, actions),
         }
     }
 
-    fn handle_sealed(&mut self, peer: &Bytes, raw: &RawMessage<'_>, actions: &mut Vec<WorkerAction>) {
+    fn handle_session_message(
+        &mut self,
+        peer: &Bytes,
+        raw: &RawMessage<'_>,
+        actions: &mut Vec<WorkerAction>,
+    ) {
         let id = raw.head().session;
         let Some(session) = self.sessions.get_mut(&id) else {
             self.counters.unknown_session += 1;
             return;
         };
         if session.peer != *peer {
-            self.counters.forged += 1;
+            self.counters.misdirected += 1;
             return;
         }
-        match session.channel.open(raw) {
+        match session.channel.decode(raw) {
             Ok((message, acknowledged)) => {
                 session.last_seen = self.now;
                 session.acknowledged = acknowledged;
@@ -48,7 +49,7 @@ impl Worker {
                 self.release_held(id, actions);
                 self.handle_message(id, message, actions);
             }
-            Err(OpenError::Invalid(invalid)) => {
+            Err(ReceiveError::Invalid(invalid)) => {
                 session.last_seen = self.now;
                 self.counters.invalid += 1;
                 if let Some(request_id) = invalid
@@ -60,8 +61,8 @@ impl Worker {
                     self.fail(id, request_id, error, actions);
                 }
             }
-            Err(OpenError::Forged) => self.counters.forged += 1,
-            Err(OpenError::Replayed) => self.counters.replayed += 1,
+            Err(ReceiveError::Misdirected) => self.counters.misdirected += 1,
+            Err(ReceiveError::Repeated) => self.counters.duplicates += 1,
         }
     }
 

@@ -8,7 +8,7 @@ mod incoming;
 mod sending;
 mod session;
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,7 +21,6 @@ use super::collections::{DequeMap, TimerQueue};
 use super::entropy::Entropy;
 use super::{IdMap, MAX_MISSED_HEARTBEATS, Moment};
 use crate::rpc::codec::{CallRequest, WireMessage, limits};
-use handshake::PendingHandshake;
 use session::PeerSession;
 
 /// If a timer fires late by more than this, this process is assumed to have been suspended.
@@ -36,13 +35,11 @@ pub struct Worker {
     config: WorkerConfig,
     entropy: Entropy,
     now: Moment,
-    /// The oldest first.
-    pending_handshakes: VecDeque<PendingHandshake>,
-    /// `true` while the handshake timer is set. There is at most one, so that peers which are not authenticated cannot add timers.
-    handshake_timer_set: bool,
     sessions: BTreeMap<u64, PeerSession>,
     /// The session of each routing identity.
     session_ids: HashMap<Bytes, u64>,
+    /// The peers that may open a session, if only verified ones may. The socket bounds their number.
+    verified: HashSet<Bytes>,
     jobs: IdMap<JobId, Job>,
     /// The queued jobs, the oldest first.
     queue: DequeMap<JobId, ()>,
@@ -87,8 +84,6 @@ enum WorkerTimer {
     Heartbeat(u64),
     /// The caller of this session may have stopped reading.
     Stall(u64),
-    /// The oldest handshake may have timed out.
-    Handshake,
 }
 
 /// A snapshot of a worker.
@@ -97,8 +92,6 @@ enum WorkerTimer {
 pub struct WorkerView {
     /// The number of open sessions.
     pub sessions: usize,
-    /// The number of handshakes in progress.
-    pub pending_handshakes: usize,
     /// The number of handlers that have not ended.
     pub running: usize,
     /// The number of queued calls.
@@ -118,8 +111,8 @@ pub struct WorkerView {
 }
 
 impl Worker {
-    /// Creates a worker without sessions. `seed` must be unpredictable and unique to this worker, because nonces and session ids
-    /// are derived from it.
+    /// Creates a worker without sessions. `seed` must be unpredictable and unique to this worker, because session ids are derived
+    /// from it.
     pub fn new(config: WorkerConfig, seed: [u8; 32]) -> Self {
         let config = WorkerConfig {
             name: config.name.truncated(limits::MAX_NAME),
@@ -129,10 +122,9 @@ impl Worker {
             config,
             entropy: Entropy::new(&seed),
             now: Moment::ZERO,
-            pending_handshakes: VecDeque::new(),
-            handshake_timer_set: false,
             sessions: BTreeMap::new(),
             session_ids: HashMap::new(),
+            verified: HashSet::new(),
             jobs: IdMap::default(),
             queue: DequeMap::new(),
             running: 0,
@@ -153,11 +145,16 @@ impl Worker {
         self.fire_timers(actions);
         match event {
             WorkerEvent::Frames { peer, frames } => self.frames(&peer, &frames, actions),
+            WorkerEvent::Verified { peer } => {
+                if self.config.verified_only {
+                    self.verified.insert(peer);
+                }
+            }
             WorkerEvent::PeerGone { peer } => {
+                self.verified.remove(&peer);
                 if let Some(session) = self.session_ids.get(&peer).copied() {
                     self.end_session(session, actions);
                 }
-                self.pending_handshakes.retain(|handshake| handshake.peer != peer);
             }
             WorkerEvent::Finished { job, reply } => self.finished(job, reply, actions),
             WorkerEvent::Drain => self.drain(actions),
@@ -192,7 +189,6 @@ impl Worker {
         let windows = || self.sessions.values().map(|session| &session.window);
         WorkerView {
             sessions: self.sessions.len(),
-            pending_handshakes: self.pending_handshakes.len(),
             running: self.running,
             queued: self.queue.len(),
             stopping: self.stopping,
@@ -231,7 +227,6 @@ impl Worker {
                 WorkerTimer::Deadline(job) => self.stop(job, StopReason::Deadline, actions),
                 WorkerTimer::Heartbeat(session) => self.check_liveness(session, actions),
                 WorkerTimer::Stall(session) => self.check_stall(session, actions),
-                WorkerTimer::Handshake => self.expire_handshakes(),
             }
         }
     }

@@ -78,7 +78,7 @@ impl Worker {
         };
         // Encoding cannot fail: replies were validated, names and error messages are truncated, and no other field has a variable
         // length.
-        let Ok(frames) = session.channel.seal(message) else {
+        let Ok(frames) = session.channel.encode(message) else {
             return;
         };
         let size = frames.iter().map(|frame| frame.len()).sum();

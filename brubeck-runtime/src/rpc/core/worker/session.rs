@@ -2,7 +2,7 @@
 
 use super::{JobId, WorkerConfig};
 use crate::rpc::codec::WireMessage;
-use crate::rpc::core::channel::SecureChannel;
+use crate::rpc::core::channel::SessionChannel;
 use crate::rpc::core::collections::DequeMap;
 use crate::rpc::core::{MAX_MISSED_HEARTBEATS, Moment};
 use bytes::Bytes;
@@ -15,11 +15,10 @@ pub(super) const IDLE_AFTER: Duration = Duration::from_secs(2);
 /// An open session with one caller.
 #[derive(Debug)]
 pub(super) struct PeerSession {
-    /// The routing identity of the caller, to which messages are sent. Not authenticated, but messages of this session from other
-    /// identities are dropped.
+    /// The routing identity of the caller, to which messages are sent. Messages of this session from other identities are dropped.
     pub(super) peer: Bytes,
-    pub(super) channel: SecureChannel,
-    /// The time of the last authentic message.
+    pub(super) channel: SessionChannel,
+    /// The time of the last message.
     pub(super) last_seen: Moment,
     pub(super) heartbeat_interval: Duration,
     /// The largest reply body that the caller accepts, in bytes.
