@@ -34,6 +34,7 @@ pub use limits::Limits;
 pub use run::{Handle, Running};
 #[cfg(feature = "services")]
 pub(crate) use service::Protection;
+#[cfg(feature = "services")]
 pub use service::Service;
 pub use tower::AppService;
 
