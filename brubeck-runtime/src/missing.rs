@@ -115,6 +115,7 @@ macro_rules! placeholder {
         pub struct $name(Infallible);
 
         #[cfg(not(feature = $feature))]
+        #[allow(clippy::new_ret_no_self)]
         impl $name {
             $(
                 pub fn $constructor<$($argument),*>($(_: $argument),*) -> <&'static () as $needs>::Missing
@@ -261,6 +262,7 @@ macro_rules! extractor {
         pub struct $name(Infallible);
 
         #[cfg(not(feature = $feature))]
+        #[allow(clippy::new_ret_no_self)]
         impl $name {
             $(
                 pub fn $method<$($value),*>(&self, $(_: $value),*) -> $result {

@@ -214,6 +214,7 @@ impl AppInner {
         uri: http::Uri,
         client: WebClient,
     ) -> Dispatch {
+        #[cfg_attr(not(feature = "files"), allow(clippy::infallible_destructuring_match))]
         let service = match mounted {
             Mounted::Service(service) => service,
             #[cfg(feature = "files")]
