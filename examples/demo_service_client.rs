@@ -23,7 +23,7 @@ async fn demo() -> Page<Index> {
 }
 
 #[get("^/service/async")]
-async fn call_service_async(services: Services, slow: State<Slow>) -> Result<Page<Success>, Fault> {
+async fn call_service_async(services: Services, slow: State<Slow>) -> Result<Page<Success>, Problem> {
     // Registering a service again has no effect.
     let service = services.register(&slow.addr, &slow.secret)?;
     let request = service.request(SERVICE_PATH).argument("RETURN_DATA", ASYNC);
@@ -34,7 +34,7 @@ async fn call_service_async(services: Services, slow: State<Slow>) -> Result<Pag
 }
 
 #[get("^/service/sync")]
-async fn call_service_sync(services: Services, slow: State<Slow>) -> Result<Page<Success>, Fault> {
+async fn call_service_sync(services: Services, slow: State<Slow>) -> Result<Page<Success>, Problem> {
     // Registering a service again has no effect.
     let service = services.register(&slow.addr, &slow.secret)?;
     let request = service.request(SERVICE_PATH).argument("RETURN_DATA", SYNC);

@@ -17,14 +17,14 @@ const SERVICE: Routes<()> = routes![slow];
 
 // ---- the application that calls it -----------------------------------------------------------
 #[get("^/sync")] // waits for the response; the runtime serves other requests in the meantime
-async fn sync(services: Services) -> Result<String, Fault> {
+async fn sync(services: Services) -> Result<String, Problem> {
     let service = services.register("ipc://run/slow", "my_shared_secret")?;
     let response = service.request("/service/slow").argument("text", "hello").await?;
     Ok(response.body["text"].to_string())
 }
 
 #[get("^/async")] // returns at once
-async fn nowait(services: Services) -> Result<&'static str, Fault> {
+async fn nowait(services: Services) -> Result<&'static str, Problem> {
     let service = services.register("ipc://run/slow", "my_shared_secret")?;
     service
         .request("/service/slow")

@@ -121,15 +121,14 @@ pub use brubeck_runtime::__private;
 pub use brubeck_runtime::{
     App, AppService, Arg, Args, Authority, Body, BodyError, BodyUse, BoxError, Broadcast, Bytes, Call,
     CallError, Cancellation, Client, Close, Closed, Connection, Context, Cookie, CookieSecret, Cookies,
-    CurrentUser, Deadline, Dialect, Error, Event, Events, Extension, Fault, Fields, Fill, Form, FromCapture,
+    CurrentUser, Deadline, Dialect, Error, Event, Events, Extension, Fields, Fill, Form, FromCapture,
     FromMessage, Handle, Handled, HandledCall, Handles, Header, Headers, Hook, Html, IntoReply, Json, Kind,
-    Limits, MemoryStore, Message, Method, NotFound, Nowait, Operation, PathArgument, Payload, Phase, Problem,
-    Proceed, Provides, Query, ReadOperation, Redirect, Rejection, RemoteAddr, Reply, Response, Result,
-    Routed, Routes, Running, SameSite, Scheme, ServiceAddress, ServiceRequest, ServiceResponse, Services,
-    Session, SessionRecord, SessionStore, Sessions, SignedCookies, SocketMessage, SocketOutcome,
-    SocketSender, Spec, State, Status, Subscription, Text, Trace, TypedCall, TypedHandledCall, TypedResponse,
-    UnknownMethod, Unreachable, Upgrade, Upload, UploadError, UrlError, User, WebSocket, Wire, answered,
-    testing, url,
+    Limits, MemoryStore, Message, Method, Nowait, Operation, PathArgument, Payload, Phase, Problem, Proceed,
+    Provides, Query, ReadOperation, Redirect, Rejection, RemoteAddr, Reply, Response, Result, Routed, Routes,
+    Running, SameSite, Scheme, ServiceAddress, ServiceRequest, ServiceResponse, Services, Session,
+    SessionRecord, SessionStore, Sessions, SignedCookies, SocketMessage, SocketOutcome, SocketSender, Spec,
+    State, Status, Subscription, Text, Trace, TypedCall, TypedHandledCall, TypedResponse, UnknownMethod,
+    Unreachable, Upgrade, Upload, UploadError, UrlError, User, WebSocket, Wire, answered, testing, url,
 };
 
 // Without their feature, some of these items are placeholders: see `missing.rs` of the runtime.
@@ -238,11 +237,11 @@ pub mod prelude {
     #[doc(no_inline)]
     pub use brubeck_runtime::{
         App, Arg, Args, Axum, AxumBody, Body, Broadcast, Bytes, Call, CallError, Client, Close, Closed,
-        Cookie, Cookies, CurrentUser, Event, Events, Extension, Fault, File, Form, Handled, Header, Headers,
-        Html, Http, IntoReply, Json, Limits, Message, Mongrel2, Multipart, MultipartStream, NotFound, Page,
-        Problem, Query, Redirect, Rejection, RemoteAddr, Reply, Response, Routes, ServiceResponse, Services,
-        Session, SignedCookies, SocketMessage, SocketSender, State, Status, Subscription, Text, Upgrade,
-        Upload, UploadError, WebSocket,
+        Cookie, Cookies, CurrentUser, Event, Events, Extension, File, Form, Handled, Header, Headers, Html,
+        Http, IntoReply, Json, Limits, Message, Mongrel2, Multipart, MultipartStream, Page, Problem, Query,
+        Redirect, Rejection, RemoteAddr, Reply, Response, Routes, ServiceResponse, Services, Session,
+        SignedCookies, SocketMessage, SocketSender, State, Status, Subscription, Text, Upgrade, Upload,
+        UploadError, WebSocket,
     };
     #[cfg(feature = "templates")]
     #[doc(no_inline)]

@@ -19,6 +19,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("small_bytes", &[]),
     ("json_parts", &[]),
     ("outcome", &[]),
+    ("problem", &["status"]),
     ("const_string", &[]),
     ("codec", &[]),
     ("spec", &["const_string", "method"]),
@@ -31,6 +32,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     (
         "rpc/api",
         &[
+            "problem",
             "outcome",
             "json_parts",
             "error",
@@ -47,6 +49,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     (
         "response",
         &[
+            "problem",
             "json_parts",
             "outcome",
             "rpc/api",

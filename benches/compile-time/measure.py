@@ -70,7 +70,7 @@ pub async fn item{n}(id: u64, tab: Option<String>, db: State<Db>) -> Json<Text> 
 }}
 """,
         """#[post("^/area{n}/items/?$")]
-pub async fn item{n}(body: Json<Text>, db: State<Db>) -> Result<Json<Text>, Fault> {{
+pub async fn item{n}(body: Json<Text>, db: State<Db>) -> Result<Json<Text>, Problem> {{
     let _ = db;
     Ok(body)
 }}

@@ -109,7 +109,7 @@ fn golden_contract() {
 pub trait SlowEcho {
     /// Says it back, late.
     #[call("/service/slow/{room}", timeout = "5s", idempotent)]
-    async fn echo(&self, room: u64, text: String) -> Result<Echoed, Fault>;
+    async fn echo(&self, room: u64, text: String) -> Result<Echoed, Problem>;
 }"#;
     let (attribute, item) = split(input);
     assert_golden("contract", input, contract::expand(attribute, item));

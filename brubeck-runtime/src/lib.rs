@@ -35,6 +35,7 @@ mod missing;
 #[cfg(feature = "mongrel2")]
 mod mongrel2;
 mod outcome;
+mod problem;
 mod response;
 mod routing;
 mod rpc;
@@ -101,15 +102,16 @@ pub use crate::mongrel2::process::{Mongrel2Config, Mongrel2Handler, Mongrel2Serv
 pub use crate::mongrel2::{
     Mongrel2, Mongrel2Connection, Mongrel2ConnectionKind, Mongrel2Control, Mongrel2Counts,
 };
+pub use crate::problem::Problem;
 #[cfg(feature = "files")]
 pub use crate::response::File;
 pub use crate::response::{
-    Body, BodyError, BoxError, Event, Events, Fields, Html, IntoReply, NotFound, Payload, Problem, Redirect,
-    Rejection, Reply, Response,
+    Body, BodyError, BoxError, Event, Events, Fields, Html, IntoReply, Payload, Redirect, Rejection, Reply,
+    Response,
 };
 pub use crate::routing::{Routes, Unreachable, UrlError};
 pub use crate::rpc::api::{
-    Call, CallError, Cancellation, Client, Deadline, Dialect, Fault, Handled, HandledCall, Handles, Nowait,
+    Call, CallError, Cancellation, Client, Deadline, Dialect, Handled, HandledCall, Handles, Nowait,
     Operation, Phase, ServiceAddress, ServiceRequest, ServiceResponse, Services, TypedCall, TypedHandledCall,
     TypedResponse, Wire,
 };

@@ -36,7 +36,7 @@ use std::fmt;
 ///
 /// Negative codes come from services of the Python original, which use `-1` for "bad request". [`http`](Status::http) maps
 /// them to HTTP codes. The codes of HTTP are those of [RFC 9110, section 15](https://www.rfc-editor.org/rfc/rfc9110#section-15).
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Status {
     code: i32,
     message: Option<Cow<'static, str>>,
@@ -51,7 +51,7 @@ impl Status {
     pub const BAD_REQUEST: Status = Status::new(400);
     /// 403 Forbidden: the client may not do this. A login would not help; if it would, respond with 401.
     pub const FORBIDDEN: Status = Status::new(403);
-    /// 404 Not Found: nothing has this path. [`NotFound`](crate::NotFound) is the shorter reply.
+    /// 404 Not Found: nothing has this path. A handler with the error type [`Problem`](crate::Problem) may return it with `?`.
     pub const NOT_FOUND: Status = Status::new(404);
     /// 405 Method Not Allowed: the path has no handler for this method.
     pub const METHOD_NOT_ALLOWED: Status = Status::new(405);
@@ -119,6 +119,11 @@ impl Status {
         }
     }
 
+    /// Returns `true` if a message was set, which may be the standard one.
+    pub(crate) fn has_message(&self) -> bool {
+        self.message.is_some()
+    }
+
     /// As [`text`](Status::text), without copying a static message.
     pub(crate) fn into_text(self) -> Cow<'static, str> {
         match self.message {
@@ -164,6 +169,15 @@ impl Status {
             .unwrap_or(http::StatusCode::INTERNAL_SERVER_ERROR)
     }
 }
+
+/// Two statuses are equal if their codes and [texts](Status::text) are, whether a text was set or is the standard one.
+impl PartialEq for Status {
+    fn eq(&self, other: &Status) -> bool {
+        self.code == other.code && self.text() == other.text()
+    }
+}
+
+impl Eq for Status {}
 
 impl fmt::Display for Status {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

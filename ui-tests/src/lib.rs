@@ -57,10 +57,10 @@ pub mod contract {
     pub trait SlowEcho {
         /// Returns the text.
         #[call("/service/slow")]
-        async fn echo(&self, text: String) -> Result<Echoed, Fault>;
+        async fn echo(&self, text: String) -> Result<Echoed, Problem>;
 
         /// Returns the name of a user.
         #[call("/service/user/{id}")]
-        async fn user(&self, id: u32) -> Result<Echoed, Fault>;
+        async fn user(&self, id: u32) -> Result<Echoed, Problem>;
     }
 }

@@ -15,11 +15,11 @@ pub const PASSPHRASE: &str = "my_shared_secret";
 pub trait Echo {
     /// Returns the note.
     #[call("/echo")]
-    async fn echo(&self, note: Note) -> Result<Note, Fault>;
+    async fn echo(&self, note: Note) -> Result<Note, Problem>;
 }
 
 #[service_handler(echo::echo)]
-async fn echo_handler(Args(ask): Args<echo::echo>) -> Result<Note, Fault> {
+async fn echo_handler(Args(ask): Args<echo::echo>) -> Result<Note, Problem> {
     Ok(ask.note)
 }
 

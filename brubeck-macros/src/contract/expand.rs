@@ -195,9 +195,9 @@ fn operation_item(vis: &TokenStream, module: &Ident, operation: &Operation<'_>) 
         .iter()
         .zip(&codecs)
         .map(|(argument, codec)| codec_item(argument, codec));
-    let (ok, fault) = (
+    let (ok, error) = (
         types::within_module(operation.ok),
-        types::within_module(operation.fault),
+        types::within_module(operation.error),
     );
     let full = format!("{}::{}", module.unraw(), name.unraw());
     let spec = pattern_spec(&full, &operation.pattern, &operation.method, Kind::Service);
@@ -215,7 +215,7 @@ fn operation_item(vis: &TokenStream, module: &Ident, operation: &Operation<'_>) 
     );
     let schema = schema(
         signature,
-        &quote!(::core::result::Result<priv::Json<#ok>, priv::Json<#fault>>),
+        &quote!(::core::result::Result<priv::Json<#ok>, priv::Json<#error>>),
     );
     let timeout = match operation.timeout {
         Some(timeout) => {
@@ -250,7 +250,7 @@ fn operation_item(vis: &TokenStream, module: &Ident, operation: &Operation<'_>) 
     let contract = digest(&full, operation);
     // The types carry the spans of the user, the locals do not: see `handler::expand`.
     let ok_result = quote_spanned!(types::span(operation.ok)=> priv::body_codec::<#ok>);
-    let fault_result = quote_spanned!(types::span(operation.fault)=> priv::body_codec::<#fault>);
+    let error_result = quote_spanned!(types::span(operation.error)=> priv::body_codec::<#error>);
     quote! {
         #(#docs)*
         #(#conditions)*
@@ -263,9 +263,9 @@ fn operation_item(vis: &TokenStream, module: &Ident, operation: &Operation<'_>) 
             #(#consts)*
             impl priv::Operation for #name {
                 type Ok = #ok;
-                type Fault = #fault;
+                type Error = #error;
                 const OK: priv::BodyCodec<#ok> = #ok_result();
-                const FAULT: priv::BodyCodec<#fault> = #fault_result();
+                const ERROR: priv::BodyCodec<#error> = #error_result();
                 const SPEC: priv::Spec = #spec #schema.of_operation(#contract).at(::core::file!(), ::core::line!());
                 const CONTRACT: u64 = #contract;
                 const TIMEOUT: ::core::option::Option<::core::time::Duration> = #timeout;
@@ -325,7 +325,7 @@ fn digest(name: &str, operation: &Operation<'_>) -> u64 {
     text += &format!(
         " -> {}, {}",
         types::text(operation.ok),
-        types::text(operation.fault)
+        types::text(operation.error)
     );
     text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)

@@ -23,7 +23,7 @@ pub(super) struct Operation<'a> {
     pub(super) idempotent: bool,
     pub(super) arguments: Vec<OperationArgument<'a>>,
     pub(super) ok: &'a Type,
-    pub(super) fault: &'a Type,
+    pub(super) error: &'a Type,
 }
 
 pub(super) struct OperationArgument<'a> {
@@ -195,7 +195,7 @@ fn operation<'a>(function: &'a TraitItemFn, errors: &Errors) -> Option<Operation
         return None;
     }
     let CallPath { lit, pattern } = path?;
-    let (ok, fault) = result.filter(|(ok, fault)| !infers(ok) && !infers(fault))?;
+    let (ok, error) = result.filter(|(ok, error)| !infers(ok) && !infers(error))?;
     Some(Operation {
         function,
         path: lit,
@@ -205,7 +205,7 @@ fn operation<'a>(function: &'a TraitItemFn, errors: &Errors) -> Option<Operation
         idempotent: call.idempotent,
         arguments,
         ok,
-        fault,
+        error,
     })
 }
 
@@ -404,14 +404,14 @@ fn assign_parameters(
 fn returned<'a>(sig: &'a Signature, errors: &Errors) -> Option<(&'a Type, &'a Type)> {
     let message = |ok: &str| {
         format!(
-            "an operation must return `Result<T, E>`, because a call can fail\nhelp: write `Result<{ok}, Fault>`"
+            "an operation must return `Result<T, E>`, because a call can fail\nhelp: write `Result<{ok}, Problem>`"
         )
     };
     match &sig.output {
         ReturnType::Type(_, ty) => match types::arguments(ty, "Result").as_deref() {
-            Some([ok, fault]) => {
-                [ok, fault].iter().for_each(|ty| check_sent(ty, &RESULT, errors));
-                return Some((ok, fault));
+            Some([ok, error]) => {
+                [ok, error].iter().for_each(|ty| check_sent(ty, &RESULT, errors));
+                return Some((ok, error));
             }
             Some([ok]) => errors.on(ty, message(&types::text(ok))),
             _ => errors.on(ty, message(&types::text(ty))),
@@ -431,9 +431,9 @@ mod tests {
         let contract: ItemTrait = parse_quote! {
             trait Contract {
                 #[call("/a/{id}", method = "get", timeout = "1s")]
-                async fn good(&self, id: u64, text: String) -> Result<(), Fault>;
+                async fn good(&self, id: u64, text: String) -> Result<(), Problem>;
                 #[call("/b/{id}")]
-                async fn bad(&self) -> Result<(), Fault>;
+                async fn bad(&self) -> Result<(), Problem>;
             }
         };
         let errors = Errors::default();

@@ -38,7 +38,7 @@ fn sites() -> Vec<Site> {
         quote!(
             trait X {
                 #[call(#arguments)]
-                async fn x(&self) -> Result<(), Fault>;
+                async fn x(&self) -> Result<(), Problem>;
             }
         )
     };

@@ -2,7 +2,7 @@
 // pub trait SlowEcho {
 //     /// Says it back, late.
 //     #[call("/service/slow/{room}", timeout = "5s", idempotent)]
-//     async fn echo(&self, room: u64, text: String) -> Result<Echoed, Fault>;
+//     async fn echo(&self, room: u64, text: String) -> Result<Echoed, Problem>;
 // }
 
 #[allow(dead_code)]
@@ -13,7 +13,7 @@ pub trait SlowEcho {
         room: u64,
         text: String,
     ) -> impl ::core::future::Future<
-        Output = Result<Echoed, Fault>,
+        Output = Result<Echoed, Problem>,
     > + ::core::marker::Send;
 }
 ///The operations of [`SlowEcho`], with their arguments as fields.
@@ -35,12 +35,12 @@ pub mod slow_echo {
         >("text");
         impl ::brubeck::__private::Operation for echo {
             type Ok = Echoed;
-            type Fault = Fault;
+            type Error = Problem;
             const OK: ::brubeck::__private::BodyCodec<Echoed> = ::brubeck::__private::body_codec::<
                 Echoed,
             >();
-            const FAULT: ::brubeck::__private::BodyCodec<Fault> = ::brubeck::__private::body_codec::<
-                Fault,
+            const ERROR: ::brubeck::__private::BodyCodec<Problem> = ::brubeck::__private::body_codec::<
+                Problem,
             >();
             const SPEC: ::brubeck::__private::Spec = ::brubeck::__private::Spec::new(
                     "slow_echo::echo",
@@ -62,7 +62,7 @@ pub mod slow_echo {
                         ("room" : ::brubeck::__private::InPath < u64 >, "text" :
                         ::brubeck::__private::Named < String >) -> ::core::result::Result
                         < ::brubeck::__private::Json < Echoed >,
-                        ::brubeck::__private::Json < Fault >>
+                        ::brubeck::__private::Json < Problem >>
                     ),
                 )
                 .of_operation(10858789840072451008u64)

@@ -1,7 +1,7 @@
 //! The file of a handler's response.
 
 use crate::files::{ContentRequest, open_content, read_again_if_shorter};
-use crate::response::{IntoReply, NotFound, Payload, Response};
+use crate::response::{IntoReply, Payload, Response};
 use crate::status::Status;
 use http::header::{CONTENT_DISPOSITION, HeaderMap, HeaderValue};
 use std::io;
@@ -38,7 +38,7 @@ pub(super) async fn resolve(response: Response, request_headers: &HeaderMap, is_
         Ok(Some(response)) => response,
         Ok(None) => {
             tracing::warn!(path = %path.display(), "the file of a response does not exist");
-            NotFound.into_reply()
+            Status::NOT_FOUND.into_reply()
         }
         Err(error) => {
             tracing::error!(path = %path.display(), %error, "cannot read the file of a response");

@@ -95,7 +95,7 @@ impl AppInner {
         let is_head = preferences.is_head;
         let response = open_file(response, &request_headers, is_head).await;
         let problem = match response.payload() {
-            Payload::Message if is_error(&response) => Problem::of(response.status().clone()),
+            Payload::Message if is_error(&response) => Problem::from(response.status().clone()),
             Payload::Problem(problem) => (**problem).clone(),
             _ => return response,
         };

@@ -27,7 +27,7 @@ use std::ops::Deref;
 /// #[service_client]
 /// pub trait Directory {
 ///     #[call("/user/{id}")]
-///     async fn user(&self, id: u64) -> Result<String, Fault>; // `u64` is a `PathArgument`
+///     async fn user(&self, id: u64) -> Result<String, Problem>; // `u64` is a `PathArgument`
 /// }
 /// # fn main() {}
 /// ```
@@ -312,11 +312,11 @@ pub fn push_segments(path: &mut String, value: &str) {
 /// #[service_client]
 /// pub trait SlowEcho {
 ///     #[call("/service/slow")]
-///     async fn echo(&self, text: String) -> Result<String, Fault>;
+///     async fn echo(&self, text: String) -> Result<String, Problem>;
 /// }
 ///
 /// #[service_handler(slow_echo::echo)]
-/// async fn echo(args: Args<slow_echo::echo>) -> Result<String, Fault> {
+/// async fn echo(args: Args<slow_echo::echo>) -> Result<String, Problem> {
 ///     Ok(args.text.clone())
 /// }
 ///

@@ -2,8 +2,10 @@
 
 use super::{IntoReply, Rejection, Response};
 use crate::outcome::Outcome;
-use crate::rpc::api::{CallError, Fault, Operation};
+use crate::problem::Problem;
+use crate::rpc::api::{CallError, Operation};
 use crate::status::Status;
+use bytes::Bytes;
 use std::any::Any;
 
 /// Return types of the handlers of an operation `O`: the `Result` that the contract declares.
@@ -17,52 +19,46 @@ pub trait Answers<O> {
     fn into_reply(self) -> Response;
 }
 
-impl<O: Operation> Answers<O> for Result<O::Ok, O::Fault> {
+impl<O: Operation> Answers<O> for Result<O::Ok, O::Error> {
     fn into_reply(self) -> Response {
         match self {
             Ok(ok) => Response::from_json_parts(Status::OK, (O::OK.encode)(ok)),
-            Err(fault) => Response::from_json_parts(fault_status(&fault), (O::FAULT.encode)(fault))
-                .with_outcome(Outcome::Failure),
+            Err(error) => failure_response(error, O::ERROR.encode).with_outcome(Outcome::Failure),
         }
     }
 }
 
-/// Returns the status of a [`Fault`], and 400 for any other error type, as the Python original does.
-fn fault_status<F: 'static>(fault: &F) -> Status {
+/// Returns a [`Problem`] with its status, and any other error with 400, as the Python original does.
+fn failure_response<F: 'static>(
+    error: F,
+    encode: fn(F) -> serde_json::Result<(Bytes, Vec<Bytes>)>,
+) -> Response {
     // `F` has no trait bound for a status, so that every serializable type can be the error of an operation.
-    match (fault as &dyn Any).downcast_ref::<Fault>() {
-        Some(fault) => fault.status(),
-        None => Status::BAD_REQUEST,
+    match (&error as &dyn Any).downcast_ref::<Problem>() {
+        Some(problem) => problem.clone().into_reply(),
+        None => Response::from_json_parts(Status::BAD_REQUEST, encode(error)),
     }
 }
 
 /// Converts the result of an operation. Used by the routes that `#[service_client]` generates.
 #[doc(hidden)]
-pub fn operation_response<O: Operation>(result: Result<O::Ok, O::Fault>) -> Response {
+pub fn operation_response<O: Operation>(result: Result<O::Ok, O::Error>) -> Response {
     Answers::<O>::into_reply(result)
 }
 
-/// Responds with the code of [`CallError::status`] only. The text of the error is logged instead, because it can contain internal
-/// addresses or a message of the service.
+/// Responds as the [`Problem`] that is made of the error: with its [status code](CallError::status), and nothing else of it.
 impl<F> IntoReply for CallError<F> {
     fn into_reply(self) -> Response {
-        tracing::warn!(error = %self, "call failed");
-        match self {
-            CallError::Fault { status, .. } => Status::new(status.code()).into_reply(),
-            error => error.status().into_reply(),
+        Problem::from(self).into_reply()
+    }
+}
+
+impl From<Rejection> for Problem {
+    fn from(rejection: Rejection) -> Problem {
+        let problem = Problem::from(rejection.status().clone());
+        match rejection.field() {
+            Some(field) => problem.invalid(field, rejection.status().text()),
+            None => problem,
         }
-    }
-}
-
-/// Responds with the code and the message. Unlike the text of a [`CallError`], the message is meant for the client.
-impl IntoReply for Fault {
-    fn into_reply(self) -> Response {
-        self.status().into_reply()
-    }
-}
-
-impl From<Rejection> for Fault {
-    fn from(rejection: Rejection) -> Fault {
-        rejection.status().clone().into()
     }
 }

@@ -1,6 +1,6 @@
 //! The trait for return types of handlers, and its implementations.
 
-use super::{Body, BoxError, Payload, Problem, Response};
+use super::{Body, BoxError, Payload, Response};
 use crate::status::Status;
 use bytes::Bytes;
 use std::borrow::Cow;
@@ -40,14 +40,13 @@ use std::borrow::Cow;
 /// | [`Body`] | 200 | `application/octet-stream`, streamed |
 /// | [`File`](crate::File), with the feature `files` | 200, 206, 304, 404, 412, 416 or 500 | the file, or the range that the client requests |
 /// | [`UploadError`](crate::UploadError) | 413, 408, 400 or 500 | the reason, in the format that the client prefers |
-/// | [`Problem`](crate::Problem), [`Rejection`](crate::Rejection), [`NotFound`] | its status | the reason, in the format that the client prefers |
+/// | [`Problem`](crate::Problem), [`Rejection`](crate::Rejection) | its status | the reason, in the format that the client prefers |
 /// | [`CallError`](crate::CallError) | [`CallError::status`](crate::CallError::status) | the standard message of the status, in the format that the client prefers |
-/// | [`Fault`](crate::Fault) | its code | its message, in the format that the client prefers |
 /// | `(Status, R)`, `(http::StatusCode, R)` | the first value | as `R` |
 /// | `([(name, value); N], R)`, `(HeaderMap, R)` | as `R` | as `R`, with the headers added; a `content-type` replaces that of `R` |
 /// | `http::Response<B>`, [`Response`] | its status | its headers and body |
 /// | `Result<R, E>` | as `R` or `E` | as `R` or `E` |
-/// | `Option<R>` | as `R`, 404 for `None` | as `R`; `None` is as [`NotFound`] |
+/// | `Option<R>` | as `R`, 404 for `None` | as `R`; `None` is as [`Status::NOT_FOUND`] |
 ///
 /// A service handler can return all of them, but services send JSON: text arrives as a JSON string. Bytes that are not UTF-8, a file, and
 /// a stream whose body is not in memory cannot be sent: the caller gets a 500 response, and an error is logged.
@@ -127,25 +126,6 @@ impl IntoReply for Vec<u8> {
 impl IntoReply for Status {
     fn into_reply(self) -> Response {
         Response::new(self)
-    }
-}
-
-/// A reply with status 404, in the format that the client prefers.
-///
-/// ```
-/// use brubeck::prelude::*;
-///
-/// #[get(r"^/user/(?<id>\d+)$")]
-/// async fn user(id: u64) -> Result<String, NotFound> {
-///     if id == 7 { Ok("Dave".into()) } else { Err(NotFound) }
-/// }
-/// ```
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct NotFound;
-
-impl IntoReply for NotFound {
-    fn into_reply(self) -> Response {
-        Problem::of(Status::NOT_FOUND).into_reply()
     }
 }
 

@@ -19,8 +19,7 @@ pub use call::Answers;
 pub use events::{Event, Events};
 #[cfg(feature = "files")]
 pub use file::File;
-pub use into_reply::{Html, IntoReply, NotFound};
-pub use problem::Problem;
+pub use into_reply::{Html, IntoReply};
 pub(crate) use problem::ProblemFormat;
 pub use redirect::Redirect;
 pub use rejection::Rejection;
@@ -28,6 +27,7 @@ pub use reply::{Fields, Reply};
 
 use crate::json_parts;
 use crate::outcome::Outcome;
+pub(crate) use crate::problem::Problem;
 use crate::rpc::api::Handled;
 use crate::session::Cookie;
 use crate::small_bytes;
@@ -113,7 +113,8 @@ pub enum Payload {
     Stream(Body),
     /// A problem, as of [`Problem`] and [`Rejection`].
     ///
-    /// HTTP clients get it in the format that they prefer, and the callers of a service its status with an empty object.
+    /// HTTP clients get it in the format that they prefer, and the callers of a service as JSON; in a dialect of the Python original, its
+    /// status with an empty object, unless it is the error of a contract.
     Problem(Box<Problem>),
     /// A [`File`], to be read when the range and conditional headers of the request are known.
     ///

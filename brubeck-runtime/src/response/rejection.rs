@@ -100,10 +100,6 @@ impl std::error::Error for Rejection {}
 
 impl IntoReply for Rejection {
     fn into_reply(self) -> Response {
-        let problem = Problem::of(self.status.clone());
-        match self.field {
-            Some(field) => problem.invalid(field, self.status.text().to_owned()).into_reply(),
-            None => problem.into_reply(),
-        }
+        Problem::from(self).into_reply()
     }
 }

@@ -118,6 +118,8 @@ fn encode_reply(mut response: Response) -> WireReply {
         },
         #[cfg(feature = "files")]
         Payload::File(_) => return unsendable("a file"),
+        // Writing JSON values to memory cannot fail.
+        Payload::Problem(problem) => serde_json::to_vec(&problem).unwrap_or_default().into(),
         // The status and its message are sent separately.
         _ => Bytes::from_static(b"{}"),
     };
@@ -147,17 +149,17 @@ fn unsendable(what: &str) -> WireReply {
     status_reply(Status::INTERNAL_SERVER_ERROR)
 }
 
-/// Converts the response of a handler. Logs an error and returns an internal server error if the response is a stream or a file, or
-/// exceeds a limit of the codec.
+/// Converts the response of a handler. Cuts the message of the status and leaves out headers that exceed a limit of the codec, and logs it.
+/// Logs an error and returns an internal server error if the response is a stream or a file.
 pub(super) fn to_wire_reply(response: Response) -> WireReply {
-    let reply = encode_reply(response);
-    match reply.validate() {
-        Ok(()) => reply,
-        Err(error) => {
-            tracing::error!(%error, "cannot encode the response of a handler, responding with status 500");
-            status_reply(Status::INTERNAL_SERVER_ERROR)
-        }
+    let mut reply = encode_reply(response);
+    if let Some(report) = reply.shorten() {
+        tracing::warn!(
+            status = reply.status,
+            "shortened the response of a handler: {report}"
+        );
     }
+    reply
 }
 
 /// Creates a reply with an empty object as its body.

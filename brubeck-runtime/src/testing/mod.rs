@@ -9,8 +9,8 @@
 //! use brubeck::testing::TestClient;
 //!
 //! #[get(r"^/user/(?<id>\d+)$")]
-//! async fn user(id: u64) -> Result<Json<String>, NotFound> {
-//!     if id == 7 { Ok(Json("Dave".into())) } else { Err(NotFound) }
+//! async fn user(id: u64) -> Result<Json<String>, Problem> {
+//!     if id == 7 { Ok(Json("Dave".into())) } else { Err(Status::NOT_FOUND.into()) }
 //! }
 //!
 //! const ROUTES: Routes<()> = routes![user];

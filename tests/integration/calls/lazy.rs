@@ -7,11 +7,11 @@ use brubeck::prelude::*;
 #[service_client]
 trait Doubler {
     #[call("/double")]
-    async fn double(&self, number: u32) -> Result<u32, Fault>;
+    async fn double(&self, number: u32) -> Result<u32, Problem>;
 }
 
 #[service_handler(doubler::double)]
-async fn double(args: Args<doubler::double>) -> Result<u32, Fault> {
+async fn double(args: Args<doubler::double>) -> Result<u32, Problem> {
     Ok(args.number * 2)
 }
 

@@ -13,17 +13,17 @@ const SECRET: &str = "my_shared_secret";
 #[service_client]
 trait SlowEcho {
     #[call("/service/slow")]
-    async fn echo(&self, text: String) -> Result<String, Fault>;
+    async fn echo(&self, text: String) -> Result<String, Problem>;
 
     #[call("/service/user/{id}")]
-    async fn user(&self, id: u64) -> Result<u64, Fault>;
+    async fn user(&self, id: u64) -> Result<u64, Problem>;
 }
 
 #[derive(Clone, Default)]
 struct CallCount(Arc<AtomicUsize>);
 
 #[service_handler(slow_echo::echo)]
-async fn echo(Args(ask): Args<slow_echo::echo>, count: State<CallCount>) -> Result<String, Fault> {
+async fn echo(Args(ask): Args<slow_echo::echo>, count: State<CallCount>) -> Result<String, Problem> {
     count.0.0.fetch_add(1, Ordering::Relaxed);
     Ok(ask.text)
 }

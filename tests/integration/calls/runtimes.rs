@@ -18,19 +18,19 @@ const PASSPHRASE: &str = "of_the_dialects";
 #[service_client]
 trait Doubler {
     #[call("/double")]
-    async fn double(&self, number: u32) -> Result<u32, Fault>;
+    async fn double(&self, number: u32) -> Result<u32, Problem>;
 
     #[call("/held")]
-    async fn held(&self) -> Result<u32, Fault>;
+    async fn held(&self) -> Result<u32, Problem>;
 }
 
 #[service_handler(doubler::double)]
-async fn double(args: Args<doubler::double>) -> Result<u32, Fault> {
+async fn double(args: Args<doubler::double>) -> Result<u32, Problem> {
     Ok(args.number * 2)
 }
 
 #[service_handler(doubler::held)]
-async fn held(gate: State<Gate>) -> Result<u32, Fault> {
+async fn held(gate: State<Gate>) -> Result<u32, Problem> {
     gate.pass().await;
     Ok(1)
 }

@@ -29,16 +29,16 @@ pub trait Pictures {
     #[call("/pictures/bytes", timeout = "30s")]
     async fn bytes(&self, data: Bytes) -> Result<Bytes, Bytes>;
     #[call("/pictures/vec")]
-    async fn vec(&self, data: Vec<u8>) -> Result<Vec<u8>, Fault>;
+    async fn vec(&self, data: Vec<u8>) -> Result<Vec<u8>, Problem>;
     #[call("/pictures/album/{name}")]
-    async fn album(&self, name: String, album: Album) -> Result<Album, Fault>;
+    async fn album(&self, name: String, album: Album) -> Result<Album, Problem>;
     #[call("/pictures/several")]
     async fn several(
         &self,
         first: Option<Bytes>,
         number: u128,
         others: Vec<Bytes>,
-    ) -> Result<(Option<Bytes>, u128, Vec<Bytes>), Fault>;
+    ) -> Result<(Option<Bytes>, u128, Vec<Bytes>), Problem>;
 }
 
 struct Echo;
@@ -48,11 +48,11 @@ impl Pictures for Echo {
         if data.is_empty() { Err(image(3)) } else { Ok(data) }
     }
 
-    async fn vec(&self, data: Vec<u8>) -> Result<Vec<u8>, Fault> {
+    async fn vec(&self, data: Vec<u8>) -> Result<Vec<u8>, Problem> {
         Ok(data)
     }
 
-    async fn album(&self, name: String, album: Album) -> Result<Album, Fault> {
+    async fn album(&self, name: String, album: Album) -> Result<Album, Problem> {
         Ok(Album {
             title: format!("{name}: {}", album.title),
             ..album
@@ -64,7 +64,7 @@ impl Pictures for Echo {
         first: Option<Bytes>,
         number: u128,
         others: Vec<Bytes>,
-    ) -> Result<(Option<Bytes>, u128, Vec<Bytes>), Fault> {
+    ) -> Result<(Option<Bytes>, u128, Vec<Bytes>), Problem> {
         Ok((first, number, others))
     }
 }
@@ -111,7 +111,7 @@ async fn assert_bytes_round_trip(client: Client) {
     let pictures = PicturesClient::new(client.clone());
     assert_eq!(pictures.bytes(image(300_000)).await.unwrap().body, image(300_000));
     match pictures.bytes(Bytes::new()).await {
-        Err(CallError::Fault { status, fault }) => assert_eq!((status.code(), fault), (400, image(3))),
+        Err(CallError::Failure { status, error }) => assert_eq!((status.code(), error), (400, image(3))),
         other => panic!("{other:?}"),
     }
     assert_eq!(

@@ -2,6 +2,7 @@
 
 mod bytes;
 mod outcomes;
+mod problems;
 mod round_trip;
 mod schema;
 mod templates;

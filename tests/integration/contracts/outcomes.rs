@@ -14,19 +14,19 @@ mod served {
     #[service_client]
     pub trait Users {
         #[call("/user/me")]
-        async fn me(&self) -> Result<String, Fault>;
+        async fn me(&self) -> Result<String, Problem>;
         #[call("/user/{id}")]
-        async fn user(&self, id: String) -> Result<String, Fault>;
+        async fn user(&self, id: String) -> Result<String, Problem>;
         #[call("/users/count")]
-        async fn count(&self, text: u8) -> Result<u64, Fault>;
+        async fn count(&self, text: u8) -> Result<u64, Problem>;
         #[call("/users/moved", method = "get")]
-        async fn moved(&self) -> Result<String, Fault>;
+        async fn moved(&self) -> Result<String, Problem>;
         #[call("/users/panics")]
-        async fn panics(&self) -> Result<(), Fault>;
+        async fn panics(&self) -> Result<(), Problem>;
         #[call("/users/fails")]
-        async fn fails(&self, code: i32) -> Result<(), Fault>;
+        async fn fails(&self, code: i32) -> Result<(), Problem>;
         #[call("/pair/{a}/{b}")]
-        async fn pair(&self, a: String, b: String) -> Result<(String, String), Fault>;
+        async fn pair(&self, a: String, b: String) -> Result<(String, String), Problem>;
     }
 }
 
@@ -37,46 +37,46 @@ mod called {
     #[service_client]
     pub trait Users {
         #[call("/users/count")]
-        async fn count(&self, text: String) -> Result<u64, Fault>;
+        async fn count(&self, text: String) -> Result<u64, Problem>;
         #[call("/users/moved/elsewhere")]
-        async fn moved(&self) -> Result<String, Fault>;
+        async fn moved(&self) -> Result<String, Problem>;
         #[call("/user/me")]
-        async fn me(&self) -> Result<Vec<String>, Fault>;
+        async fn me(&self) -> Result<Vec<String>, Problem>;
         #[call("/users/new")]
-        async fn newer(&self) -> Result<(), Fault>;
+        async fn newer(&self) -> Result<(), Problem>;
         #[call("/users/plain")]
-        async fn plain(&self) -> Result<String, Fault>;
+        async fn plain(&self) -> Result<String, Problem>;
     }
 }
 
 struct Site;
 
 impl served::Users for Site {
-    async fn me(&self) -> Result<String, Fault> {
+    async fn me(&self) -> Result<String, Problem> {
         Ok("it is me".into())
     }
 
-    async fn user(&self, id: String) -> Result<String, Fault> {
+    async fn user(&self, id: String) -> Result<String, Problem> {
         Ok(format!("user {id}"))
     }
 
-    async fn count(&self, text: u8) -> Result<u64, Fault> {
+    async fn count(&self, text: u8) -> Result<u64, Problem> {
         Ok(text.into())
     }
 
-    async fn moved(&self) -> Result<String, Fault> {
+    async fn moved(&self) -> Result<String, Problem> {
         Ok("found".into())
     }
 
-    async fn panics(&self) -> Result<(), Fault> {
+    async fn panics(&self) -> Result<(), Problem> {
         panic!("on purpose")
     }
 
-    async fn fails(&self, code: i32) -> Result<(), Fault> {
-        Err(Fault::new(code, "no"))
+    async fn fails(&self, code: i32) -> Result<(), Problem> {
+        Err(Problem::new(code, "no"))
     }
 
-    async fn pair(&self, a: String, b: String) -> Result<(String, String), Fault> {
+    async fn pair(&self, a: String, b: String) -> Result<(String, String), Problem> {
         Ok((a, b))
     }
 }
@@ -172,8 +172,8 @@ async fn typed_calls_of_another_version_end_with_the_variant_that_tells_why() {
     // The outcome tells a failure from a success, whatever the status.
     for code in [200, 204, 299, 404, 500, -1] {
         match with_timeout(served.fails(code).into_future()).await.unwrap_err() {
-            CallError::Fault { status, fault } => {
-                assert_eq!((status.code(), fault), (code, Fault::new(code, "no")))
+            CallError::Failure { status, error } => {
+                assert_eq!((status.code(), error), (code, Problem::new(code, "no")))
             }
             other => panic!("{code}: {other:?}"),
         }

@@ -24,22 +24,22 @@ struct Broken {
 trait SlowEcho {
     /// Returns the text, repeated.
     #[call("/service/slow")]
-    async fn echo(&self, text: String, times: Option<u32>) -> Result<Echoed, Fault>;
+    async fn echo(&self, text: String, times: Option<u32>) -> Result<Echoed, Problem>;
 
     #[call("/service/user/{name}/{id}", method = "get", timeout = "5s")]
     async fn user(&self, id: u64, name: String) -> Result<String, Broken>;
 
     #[call("/service/ping")]
-    async fn ping(&self) -> Result<(), Fault>;
+    async fn ping(&self) -> Result<(), Problem>;
 }
 
 mod by_functions {
     use super::*;
 
     #[service_handler(slow_echo::echo)]
-    pub(crate) async fn echo(Args(ask): Args<slow_echo::echo>) -> Result<Echoed, Fault> {
+    pub(crate) async fn echo(Args(ask): Args<slow_echo::echo>) -> Result<Echoed, Problem> {
         match ask.times {
-            Some(0) => Err(Fault::new(422, "times must not be 0")),
+            Some(0) => Err(Problem::new(422, "times must not be 0")),
             times => Ok(Echoed {
                 text: ask.text.repeat(times.unwrap_or(1) as usize),
             }),
@@ -62,7 +62,7 @@ mod by_functions {
 struct Slow;
 
 impl SlowEcho for Slow {
-    async fn echo(&self, text: String, _times: Option<u32>) -> Result<Echoed, Fault> {
+    async fn echo(&self, text: String, _times: Option<u32>) -> Result<Echoed, Problem> {
         Ok(Echoed { text })
     }
 
@@ -75,7 +75,7 @@ impl SlowEcho for Slow {
         }
     }
 
-    async fn ping(&self) -> Result<(), Fault> {
+    async fn ping(&self) -> Result<(), Problem> {
         Ok(())
     }
 }
@@ -101,13 +101,13 @@ struct Caller {
 }
 
 #[get("^/echo")]
-async fn call_echo(slow: SlowEchoClient) -> Result<String, Fault> {
+async fn call_echo(slow: SlowEchoClient) -> Result<String, Problem> {
     let (reply, length) = slow.echo("hi".into(), Some(3)).handled_by::<on_echo>().await?;
     Ok(format!("{} of {length}", reply.body.text))
 }
 
 #[get("^/ping")]
-async fn call_ping(slow: SlowEchoClient) -> Result<String, Fault> {
+async fn call_ping(slow: SlowEchoClient) -> Result<String, Problem> {
     match slow.ping().handled_by::<on_ping>().await {
         Err(CallError::BadReply(reason)) => Ok(reason.into()),
         other => Ok(format!("{other:?}")),
@@ -174,22 +174,22 @@ async fn arguments_and_responses_round_trip() {
 async fn call_error_carries_the_error_type_of_the_contract() {
     let (_running, client) = service().await;
     match SlowEchoClient::new(client).user(0, "bob".into()).await {
-        Err(CallError::Fault { status, fault }) => {
-            assert_eq!((status.code(), fault.why.as_str()), (400, "no user bob"));
+        Err(CallError::Failure { status, error }) => {
+            assert_eq!((status.code(), error.why.as_str()), (400, "no user bob"));
         }
         other => panic!("{other:?}"),
     }
 }
 
 #[tokio::test]
-async fn fault_keeps_its_status() {
+async fn problem_keeps_its_status() {
     let (_running, application) = start(FUNCTIONS, ()).await;
     let slow = SlowEchoClient::new(Client::over(Arc::new(InProcess(application))));
     match slow.echo("hi".into(), Some(0)).await {
-        Err(CallError::Fault { status, fault }) => {
+        Err(CallError::Failure { status, error }) => {
             assert_eq!(
-                (status.code(), fault),
-                (422, Fault::new(422, "times must not be 0"))
+                (status.code(), error),
+                (422, Problem::new(422, "times must not be 0"))
             );
         }
         other => panic!("{other:?}"),
@@ -197,11 +197,14 @@ async fn fault_keeps_its_status() {
 }
 
 #[tokio::test]
-async fn call_of_an_unserved_operation_is_a_bad_reply() {
+async fn error_status_of_a_link_without_outcomes_is_a_failure() {
     let (_running, application) = start(FUNCTIONS, ()).await;
     let slow = SlowEchoClient::new(Client::over(Arc::new(InProcess(application))));
     let response = slow.ping().await;
-    assert!(matches!(response, Err(CallError::BadReply(_))), "{response:?}");
+    assert!(
+        matches!(&response, Err(CallError::Failure { status, .. }) if status.code() == 404),
+        "{response:?}"
+    );
 }
 
 #[tokio::test]

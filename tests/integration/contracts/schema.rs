@@ -45,7 +45,7 @@ trait Scores {
     async fn add(&self, id: u64, part: Part, note: Option<String>) -> Result<Part, Broken>;
 
     #[call("/scores")]
-    async fn clear(&self, plain: Plain) -> Result<(), Fault>;
+    async fn clear(&self, plain: Plain) -> Result<(), Problem>;
 }
 
 #[derive(Clone, AppState)]
@@ -63,7 +63,7 @@ impl Scores for Library {
         }
     }
 
-    async fn clear(&self, _: Plain) -> Result<(), Fault> {
+    async fn clear(&self, _: Plain) -> Result<(), Problem> {
         Ok(())
     }
 }
@@ -92,7 +92,7 @@ async fn mix(
 }
 
 #[service_handler(path = "^/plain$")]
-async fn plain(Json(plain): Json<Plain>) -> Result<(Status, Json<Plain>), Fault> {
+async fn plain(Json(plain): Json<Plain>) -> Result<(Status, Json<Plain>), Problem> {
     Ok((Status::OK, Json(plain)))
 }
 
@@ -203,14 +203,25 @@ async fn info_lists_the_schemas_of_a_contract() {
             "answer": {"$schema": DRAFT, "title": "null", "type": "null"},
             "error": {
                 "$schema": DRAFT,
-                "title": "Fault",
-                "description": "An error with a status code and a message.",
+                "title": "Problem",
+                "description": "The failure of an operation, as in RFC 9457.",
                 "type": "object",
                 "properties": {
-                    "status_code": {"type": "integer", "format": "int32"},
-                    "status_msg": {"type": "string", "default": ""},
+                    "type": {"type": "string", "default": "about:blank"},
+                    "title": {"type": "string"},
+                    "status": {"type": "integer", "minimum": 100, "maximum": 999},
+                    "detail": {"type": "string"},
+                    "instance": {"type": "string"},
+                    "errors": {
+                        "type": "array",
+                        "items": {
+                            "type": "object",
+                            "properties": {"field": {"type": "string"}, "reason": {"type": "string"}},
+                            "required": ["field", "reason"],
+                        },
+                    },
                 },
-                "required": ["status_code", "status_msg"],
+                "required": ["type", "title", "status", "detail"],
             },
         })
     );
@@ -264,7 +275,7 @@ async fn info_lists_the_schemas_of_a_plain_handler() {
         "error": broken(),
     });
     assert_eq!(schemas(&operations, "mix"), mix);
-    // `error` is missing, because the status represents the fault; `answer` is missing, because `Plain` has no schema.
+    // `error` is missing, because the status represents the failure; `answer` is missing, because `Plain` has no schema.
     assert_eq!(
         schemas(&operations, "plain"),
         json!({"arguments": nothing, "body": true})

@@ -11,11 +11,11 @@ const ADDRESS: &str = "ipc://run/paths";
 #[service_client]
 pub trait Paths {
     #[call("/café 100%/{name}/page.{format}/{*rest}")]
-    async fn show(&self, rest: String, name: String, format: String) -> Result<[String; 3], Fault>;
+    async fn show(&self, rest: String, name: String, format: String) -> Result<[String; 3], Problem>;
 }
 
 #[service_handler(paths::show)]
-async fn show(args: Args<paths::show>) -> Result<[String; 3], Fault> {
+async fn show(args: Args<paths::show>) -> Result<[String; 3], Problem> {
     Ok([args.name.clone(), args.format.clone(), args.rest.clone()])
 }
 

@@ -120,8 +120,8 @@ async fn bytes_and_outcomes_cross_to_and_from_the_python_worker() {
         .unwrap();
     assert_eq!(small.body, image(1_000_000).slice(..200));
     match with_timeout(thumbs.resize(Bytes::new(), 200).into_future()).await {
-        Err(CallError::Fault { status, fault }) => {
-            assert_eq!((status.code(), fault.why.as_str()), (422, "no image"));
+        Err(CallError::Failure { status, error }) => {
+            assert_eq!((status.code(), error.why.as_str()), (422, "no image"));
         }
         other => panic!("{other:?}"),
     }

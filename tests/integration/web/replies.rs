@@ -76,8 +76,8 @@ async fn problem() -> Problem {
 }
 
 #[get("^/missing$")]
-async fn missing() -> NotFound {
-    NotFound
+async fn missing() -> Problem {
+    Status::NOT_FOUND.into()
 }
 
 const ROUTES: Routes<()> = routes![

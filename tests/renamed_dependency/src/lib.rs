@@ -112,7 +112,7 @@ pub struct Name {
 
 /// Serves the contract of the framework.
 #[service_handler(framework::doubler::double, crate = "trio")]
-pub async fn double(args: Args<framework::doubler::double>) -> Result<u32, Fault> {
+pub async fn double(args: Args<framework::doubler::double>) -> Result<u32, Problem> {
     Ok(args.number * 2)
 }
 
@@ -132,14 +132,14 @@ pub mod contracts {
     pub trait Tripler {
         /// Triples a number.
         #[call("/triple/{number}", timeout = "5s", idempotent)]
-        async fn triple(&self, number: u32, plus: u32) -> Result<u32, Fault>;
+        async fn triple(&self, number: u32, plus: u32) -> Result<u32, Problem>;
     }
 
     /// Implements the contract.
     pub struct Triples;
 
     impl Tripler for Triples {
-        async fn triple(&self, number: u32, plus: u32) -> Result<u32, Fault> {
+        async fn triple(&self, number: u32, plus: u32) -> Result<u32, Problem> {
             Ok(number * 3 + plus)
         }
     }

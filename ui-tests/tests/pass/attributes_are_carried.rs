@@ -35,22 +35,22 @@ pub trait Match {
     /// Gone.
     #[cfg(any())]
     #[call("/gone")]
-    async fn gone(&self, claims: Claims) -> Result<(), Fault>;
+    async fn gone(&self, claims: Claims) -> Result<(), Problem>;
 
     /// Gone, too.
     #[cfg_attr(all(), cfg(any()))]
     #[call("/gone_too")]
-    async fn gone_too(&self, claims: Claims) -> Result<(), Fault>;
+    async fn gone_too(&self, claims: Claims) -> Result<(), Problem>;
 
     /// One of two operations of one name and path.
     #[cfg(any())]
     #[call("/one")]
-    async fn one(&self) -> Result<Claims, Fault>;
+    async fn one(&self) -> Result<Claims, Problem>;
 
     /// The other one.
     #[cfg(all())]
     #[call("/one")]
-    async fn one(&self) -> Result<u8, Fault>;
+    async fn one(&self) -> Result<u8, Problem>;
 
     /// A deprecated operation.
     #[deprecated]
@@ -59,16 +59,16 @@ pub trait Match {
         &self,
         /// The size.
         größe: u8,
-    ) -> Result<u8, Fault>;
+    ) -> Result<u8, Problem>;
 }
 
 struct Served;
 
 impl Match for Served {
-    async fn one(&self) -> Result<u8, Fault> {
+    async fn one(&self) -> Result<u8, Problem> {
         Ok(1)
     }
-    async fn outdated(&self, größe: u8) -> Result<u8, Fault> {
+    async fn outdated(&self, größe: u8) -> Result<u8, Problem> {
         Ok(größe)
     }
 }

@@ -3,7 +3,7 @@ use brubeck::Cancellation;
 use brubeck::prelude::*;
 
 #[service_handler(path = "^/primes$", blocking, concurrency = 2)]
-fn primes(below: Arg<u64>, cancelled: Cancellation) -> Result<Json<Vec<u64>>, Fault> {
+fn primes(below: Arg<u64>, cancelled: Cancellation) -> Result<Json<Vec<u64>>, Problem> {
     let numbers = (2..below.0).take_while(|_| !cancelled.is_cancelled());
     Ok(Json(numbers.filter(|n| (2..*n).all(|d| n % d != 0)).collect()))
 }
@@ -20,12 +20,12 @@ fn still() {}
 pub trait Sums {
     /// Adds.
     #[call("/sum", idempotent, timeout = "5s")]
-    async fn sum(&self, a: u32, b: u32) -> Result<u32, Fault>;
+    async fn sum(&self, a: u32, b: u32) -> Result<u32, Problem>;
 }
 
 #[service_handler(sums::sum, blocking, concurrency = 3)]
-fn sum(Args(args): Args<sums::sum>) -> Result<u32, Fault> {
-    args.a.checked_add(args.b).ok_or_else(|| Fault::new(422, "too much"))
+fn sum(Args(args): Args<sums::sum>) -> Result<u32, Problem> {
+    args.a.checked_add(args.b).ok_or_else(|| Problem::new(422, "too much"))
 }
 
 const ROUTES: Routes<()> = routes![primes, nap, still, sum];

@@ -17,7 +17,7 @@ async fn here() {}
 #[cfg(any())]
 trait Gone {
     #[call("/a")]
-    async fn a(&self, claims: Claims) -> Result<(), Fault>;
+    async fn a(&self, claims: Claims) -> Result<(), Problem>;
 }
 
 #[cfg(all())]

@@ -5,13 +5,13 @@ use ui_tests::contract::*;
 struct Slow;
 
 impl SlowEcho for Slow {
-    async fn echo(&self, text: String) -> Result<Echoed, Fault> {
+    async fn echo(&self, text: String) -> Result<Echoed, Problem> {
         std::future::ready(()).await;
         Ok(Echoed { text })
     }
 
-    async fn user(&self, id: u32) -> Result<Echoed, Fault> {
-        Err(Fault::new(404, format!("nobody is {id}")))
+    async fn user(&self, id: u32) -> Result<Echoed, Problem> {
+        Err(Problem::new(404, format!("nobody is {id}")))
     }
 }
 

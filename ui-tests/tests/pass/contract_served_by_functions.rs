@@ -3,12 +3,12 @@ use brubeck::prelude::*;
 use ui_tests::contract::*;
 
 #[service_handler(slow_echo::echo)]
-async fn echo(Args(args): Args<slow_echo::echo>) -> Result<Echoed, Fault> {
+async fn echo(Args(args): Args<slow_echo::echo>) -> Result<Echoed, Problem> {
     Ok(Echoed { text: args.text })
 }
 
 #[service_handler(slow_echo::user)]
-async fn user(headers: Headers, args: Args<slow_echo::user>) -> Result<Echoed, Fault> {
+async fn user(headers: Headers, args: Args<slow_echo::user>) -> Result<Echoed, Problem> {
     drop(headers);
     Ok(Echoed { text: args.0.id.to_string() })
 }
@@ -19,7 +19,7 @@ async fn on_echo(reply: ServiceResponse<Echoed>, status: brubeck::Status) -> (us
 }
 
 #[get("^/")]
-async fn call(slow: SlowEchoClient) -> Result<String, Fault> {
+async fn call(slow: SlowEchoClient) -> Result<String, Problem> {
     let (reply, (length, code)): (ServiceResponse<Echoed>, (usize, i32)) = slow.echo("hi".into()).handled_by::<on_echo>().await?;
     slow.user(1).header("a", "b").nowait();
     Ok(format!("{} {length} {code}", reply.body.text))

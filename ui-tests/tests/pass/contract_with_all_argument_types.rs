@@ -25,7 +25,7 @@ pub trait Everything: Send + Sync {
     async fn much(&self, list: Vec<HashMap<String, (u8, Option<f64>)>>, b: String, a: i64) -> std::result::Result<Vec<u8>, Failure>;
     /// Optional values.
     #[call("/option")]
-    async fn option(&self, r#type: Option<String>) -> Result<Option<u8>, Fault>;
+    async fn option(&self, r#type: Option<String>) -> Result<Option<u8>, Problem>;
 }
 
 fn main() {

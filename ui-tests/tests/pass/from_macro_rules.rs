@@ -19,7 +19,7 @@ macro_rules! contract {
         #[service_client]
         trait $name {
             #[call($path)]
-            async fn $operation(&self, $argument: $ty, fixed: u8) -> Result<$ty, Fault>;
+            async fn $operation(&self, $argument: $ty, fixed: u8) -> Result<$ty, Problem>;
         }
     };
 }

@@ -1,7 +1,7 @@
 #![no_implicit_prelude]
 #![deny(warnings)]
 
-use ::brubeck::prelude::{AppState, Arg, Args, Fault, Json, Page, Routes, State, Template};
+use ::brubeck::prelude::{AppState, Arg, Args, Problem, Json, Page, Routes, State, Template};
 use ::brubeck::prelude::{get, response_handler, routes, serves, service_client, service_handler};
 
 #[derive(::std::clone::Clone)]
@@ -34,11 +34,11 @@ async fn old(id: u8, text: Arg<::std::string::String>, body: Json<u8>) -> Json<u
 #[service_client]
 trait Contract {
     #[call("/slow/{id}", timeout = "1s")]
-    async fn slow(&self, id: u8, text: ::std::string::String) -> ::std::result::Result<u8, Fault>;
+    async fn slow(&self, id: u8, text: ::std::string::String) -> ::std::result::Result<u8, Problem>;
 }
 
 #[service_handler(contract::slow)]
-async fn slow(args: Args<contract::slow>) -> ::std::result::Result<u8, Fault> {
+async fn slow(args: Args<contract::slow>) -> ::std::result::Result<u8, Problem> {
     ::std::result::Result::Ok(args.0.id)
 }
 

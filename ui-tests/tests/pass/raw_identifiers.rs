@@ -20,7 +20,7 @@ struct Keyword {
 #[service_client]
 trait Contract {
     #[call("/c/{r}")]
-    async fn r#move(&self, r: String, r#type: u8) -> Result<u8, Fault>;
+    async fn r#move(&self, r: String, r#type: u8) -> Result<u8, Problem>;
 }
 
 const ROUTES: Routes<()> = routes![r#match, r#loop];

@@ -33,7 +33,7 @@ async fn service(id: u64, text: Arg<u8>) {
 #[service_client]
 trait Contract {
     #[call("/slow/{id}")]
-    async fn slow(&self, id: u64) -> ::std::result::Result<u8, Fault>;
+    async fn slow(&self, id: u64) -> ::std::result::Result<u8, Problem>;
 }
 
 const ROUTES: Routes<()> = routes![index, service];

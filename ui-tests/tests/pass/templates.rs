@@ -21,7 +21,7 @@ async fn list() -> Page<List<'static>> {
 }
 
 #[get("^/success")]
-async fn success() -> Result<Page<Success>, Fault> {
+async fn success() -> Result<Page<Success>, Problem> {
     Ok(Page(Success { name: None }))
 }
 

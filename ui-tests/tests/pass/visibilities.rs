@@ -20,17 +20,17 @@ pub mod outer {
         #[service_client]
         pub(super) trait ForTheParent {
             #[call("/parent")]
-            async fn ask(&self, hidden: self::Hidden) -> Result<super::Seen, Fault>;
+            async fn ask(&self, hidden: self::Hidden) -> Result<super::Seen, Problem>;
         }
         #[service_client]
         pub(in crate::outer) trait ForOuter {
             #[call("/outer")]
-            async fn ask(&self, hidden: Hidden) -> Result<Hidden, Fault>;
+            async fn ask(&self, hidden: Hidden) -> Result<Hidden, Problem>;
         }
         #[service_client]
         trait Secluded {
             #[call("/own")]
-            async fn ask(&self, hidden: Hidden) -> Result<Hidden, Fault>;
+            async fn ask(&self, hidden: Hidden) -> Result<Hidden, Problem>;
         }
 
         fn secluded(own: SecludedClient) {

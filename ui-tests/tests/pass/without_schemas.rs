@@ -11,7 +11,7 @@ mod text {
 pub struct Count(u64);
 
 #[service_handler(path = "^/shout/(?<letter>[a-z])$")]
-async fn shout(letter: char, text: text::Text, Json(_count): Json<self::Count>) -> Result<Json<Count>, Fault> {
+async fn shout(letter: char, text: text::Text, Json(_count): Json<self::Count>) -> Result<Json<Count>, Problem> {
     Ok(Json(Count(text.0.matches(letter).count() as u64)))
 }
 

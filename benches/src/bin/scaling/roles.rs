@@ -85,11 +85,11 @@ async fn back(body: Json<Value>) -> Json<Value> {
 #[service_client]
 trait Blobs {
     #[call("/blob")]
-    async fn back_bytes(&self, data: Bytes) -> Result<Bytes, Fault>;
+    async fn back_bytes(&self, data: Bytes) -> Result<Bytes, Problem>;
 }
 
 #[service_handler(blobs::back_bytes)]
-async fn back_bytes(Args(sent): Args<blobs::back_bytes>) -> Result<Bytes, Fault> {
+async fn back_bytes(Args(sent): Args<blobs::back_bytes>) -> Result<Bytes, Problem> {
     Ok(sent.data)
 }
 

@@ -2,6 +2,7 @@
 
 use crate::codec::EncodeError;
 use crate::legacy::codec::{self, JsonText, LegacyEnvelope, Timestamp, encode_response};
+use crate::outcome::Outcome;
 use crate::response::{Payload, Response};
 use crate::rpc::convert::wire_headers;
 use crate::status::Status;
@@ -16,9 +17,10 @@ pub(super) fn encode(
     response: Response,
     received_at: SystemTime,
 ) -> Result<Vec<Bytes>, EncodeError> {
+    let outcome = response.outcome();
     let (status, headers, payload) = response.into_shared_parts();
     let now = millis(SystemTime::now());
-    let (status, body) = match body(&status, payload, now) {
+    let (status, body) = match body(&status, outcome, payload, now) {
         Some(body) => (status, body),
         None => {
             tracing::error!(path = %request.path.escape_ascii(), "the handler returned a response that JSON cannot represent; responding with status 500");
@@ -37,7 +39,7 @@ pub(super) fn encode(
 }
 
 /// Encodes the body as JSON. Returns `None` if the payload is a file, a stream whose bytes are not known, or not UTF-8.
-fn body(status: &Status, payload: Payload, now: u64) -> Option<Vec<u8>> {
+fn body(status: &Status, outcome: Outcome, payload: Payload, now: u64) -> Option<Vec<u8>> {
     match payload {
         Payload::Json(text) if text.starts_with(b"{") => Some(with_status_fields(status, now, &text)),
         Payload::Json(text) => Some(text.into()),
@@ -47,6 +49,12 @@ fn body(status: &Status, payload: Payload, now: u64) -> Option<Vec<u8>> {
         Payload::File(_) => None,
         #[cfg(feature = "templates")]
         Payload::View(_) => Some(with_status_fields(status, now, b"{}")),
+        // The body of a failure is the error of the contract.
+        Payload::Problem(problem) if outcome == Outcome::Failure => Some(with_status_fields(
+            status,
+            now,
+            &serde_json::to_vec(&problem).ok()?,
+        )),
         Payload::Empty
         | Payload::Message
         | Payload::Problem(_)
@@ -112,7 +120,7 @@ mod tests {
 
     fn text(reply: impl IntoReply) -> String {
         let (status, _, payload) = reply.into_reply().into_parts();
-        String::from_utf8(body(&status, payload, 7).unwrap()).unwrap()
+        String::from_utf8(body(&status, Outcome::Value, payload, 7).unwrap()).unwrap()
     }
 
     #[test]

@@ -146,7 +146,7 @@ const fn covers(route: &Spec, operation: &Spec) -> bool {
 /// #[service_client]
 /// pub trait SlowEcho {
 ///     #[call("/service/slow")]
-///     async fn echo(&self, text: String) -> Result<String, Fault>;
+///     async fn echo(&self, text: String) -> Result<String, Problem>;
 /// }
 ///
 /// #[response_handler(slow_echo::echo)]
@@ -185,7 +185,7 @@ const fn covers(route: &Spec, operation: &Spec) -> bool {
 /// # #[service_client]
 /// # pub trait SlowEcho {
 /// #     #[call("/service/slow")]
-/// #     async fn echo(&self, text: String) -> Result<String, Fault>;
+/// #     async fn echo(&self, text: String) -> Result<String, Problem>;
 /// # }
 /// const ROUTES: Routes<()> = routes![];
 /// brubeck::answered!(ROUTES => slow_echo);

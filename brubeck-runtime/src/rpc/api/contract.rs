@@ -1,10 +1,8 @@
 //! Contracts: operations with typed arguments and responses, and calls of these operations.
 
-use super::{
-    Call, CallError, Client, Nowait, PendingResponse, ResponseBody, ServiceRequest, ServiceResponse,
-};
+use super::decode::decode_response;
+use super::{Call, CallError, Client, Nowait, PendingResponse, ServiceRequest, ServiceResponse};
 use crate::json_parts;
-use crate::outcome::Outcome;
 use crate::small_bytes;
 use crate::spec::{Routed, Spec};
 use bytes::Bytes;
@@ -26,7 +24,7 @@ use std::time::Duration;
 /// #[service_client]
 /// pub trait SlowEcho {
 ///     #[call("/service/slow", timeout = "5s")]
-///     async fn echo(&self, text: String) -> Result<String, Fault>;
+///     async fn echo(&self, text: String) -> Result<String, Problem>;
 /// }
 ///
 /// #[response_handler(slow_echo::echo)]
@@ -49,7 +47,7 @@ use std::time::Duration;
 ///
 /// A call that is awaited ends by its deadline with a response or a [`CallError`]. The timeout is that of the contract, or
 /// 10 seconds if the contract sets none. If the service responds with an error status, the result is
-/// [`CallError::Fault`] with the error type of the contract. Dropping the future cancels the call.
+/// [`CallError::Failure`] with the error type of the contract. Dropping the future cancels the call.
 #[must_use = "a call does nothing until it is awaited or sent with `nowait`"]
 pub struct TypedCall<O> {
     call: Call,
@@ -81,7 +79,7 @@ impl<O: Operation> TypedCall<O> {
     /// #[service_client]
     /// pub trait Slow {
     ///     #[call("/service/slow")]
-    ///     async fn slow(&self) -> Result<String, Fault>;
+    ///     async fn slow(&self) -> Result<String, Problem>;
     /// }
     ///
     /// # async fn example(slow: SlowClient) -> Result<(), Box<dyn std::error::Error>> {
@@ -102,7 +100,7 @@ impl<O: Operation> TypedCall<O> {
     /// #[service_client]
     /// pub trait Slow {
     ///     #[call("/service/slow")]
-    ///     async fn slow(&self) -> Result<String, Fault>;
+    ///     async fn slow(&self) -> Result<String, Problem>;
     /// }
     ///
     /// # async fn example(slow: SlowClient) -> Result<(), Box<dyn std::error::Error>> {
@@ -123,7 +121,7 @@ impl<O: Operation> TypedCall<O> {
     /// #[service_client]
     /// pub trait Slow {
     ///     #[call("/service/slow")]
-    ///     async fn slow(&self) -> Result<String, Fault>;
+    ///     async fn slow(&self) -> Result<String, Problem>;
     /// }
     ///
     /// # async fn example(slow: SlowClient) -> Result<(), Box<dyn std::error::Error>> {
@@ -143,7 +141,7 @@ impl<O: Operation> TypedCall<O> {
     /// #[service_client]
     /// pub trait Slow {
     ///     #[call("/service/slow")]
-    ///     async fn slow(&self) -> Result<String, Fault>;
+    ///     async fn slow(&self) -> Result<String, Problem>;
     /// }
     ///
     /// # async fn example(slow: SlowClient) -> Result<(), Box<dyn std::error::Error>> {
@@ -167,7 +165,7 @@ impl<O: Operation> TypedCall<O> {
     /// #[service_client]
     /// pub trait SlowEcho {
     ///     #[call("/service/slow")]
-    ///     async fn echo(&self, text: String) -> Result<String, Fault>;
+    ///     async fn echo(&self, text: String) -> Result<String, Problem>;
     /// }
     ///
     /// #[response_handler(slow_echo::echo)]
@@ -176,7 +174,7 @@ impl<O: Operation> TypedCall<O> {
     /// }
     ///
     /// #[get("/length")]
-    /// async fn length(slow: SlowEchoClient) -> Result<String, Fault> {
+    /// async fn length(slow: SlowEchoClient) -> Result<String, Problem> {
     ///     let (response, length) = slow.echo("hi".into()).handled_by::<on_slow>().await?;
     ///     Ok(format!("{} has {length} bytes", response.body))
     /// }
@@ -211,7 +209,7 @@ impl<O: Operation> fmt::Debug for TypedCall<O> {
 }
 
 impl<O: Operation> IntoFuture for TypedCall<O> {
-    type Output = Result<ServiceResponse<O::Ok>, CallError<O::Fault>>;
+    type Output = Result<ServiceResponse<O::Ok>, CallError<O::Error>>;
     type IntoFuture = TypedResponse<O>;
 
     fn into_future(self) -> Self::IntoFuture {
@@ -232,7 +230,7 @@ impl<O: Operation> IntoFuture for TypedCall<O> {
 /// #[service_client]
 /// pub trait SlowEcho {
 ///     #[call("/service/slow")]
-///     async fn echo(&self, text: String) -> Result<String, Fault>;
+///     async fn echo(&self, text: String) -> Result<String, Problem>;
 /// }
 ///
 /// # async fn example(slow: SlowEchoClient) -> Result<(), CallError> {
@@ -257,10 +255,10 @@ impl<O: Operation> fmt::Debug for TypedResponse<O> {
 }
 
 impl<O: Operation> Future for TypedResponse<O> {
-    type Output = Result<ServiceResponse<O::Ok>, CallError<O::Fault>>;
+    type Output = Result<ServiceResponse<O::Ok>, CallError<O::Error>>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<Self::Output> {
-        let response = ready!(self.response.as_mut().poll(cx)).map_err(without_fault)?;
+        let response = ready!(self.response.as_mut().poll(cx)).map_err(untyped_error)?;
         Poll::Ready(decode_response::<O>(response, self.client.address()))
     }
 }
@@ -274,7 +272,7 @@ impl<O: Operation> Future for TypedResponse<O> {
 /// #[service_client]
 /// pub trait SlowEcho {
 ///     #[call("/service/slow")]
-///     async fn echo(&self, text: String) -> Result<String, Fault>;
+///     async fn echo(&self, text: String) -> Result<String, Problem>;
 /// }
 ///
 /// #[response_handler(slow_echo::echo)]
@@ -305,18 +303,18 @@ impl<O: Operation, T> fmt::Debug for TypedHandledCall<O, T> {
 }
 
 impl<O: Operation, T: Send + 'static> IntoFuture for TypedHandledCall<O, T> {
-    type Output = Result<(ServiceResponse<O::Ok>, T), CallError<O::Fault>>;
+    type Output = Result<(ServiceResponse<O::Ok>, T), CallError<O::Error>>;
     type IntoFuture = BoxFuture<'static, Self::Output>;
 
     fn into_future(self) -> Self::IntoFuture {
         let handler = self.handler;
         if let Err(error) = self.call.call.response_handlers() {
-            return Box::pin(std::future::ready(Err(without_fault(error))));
+            return Box::pin(std::future::ready(Err(untyped_error(error))));
         }
         let client = self.call.call.client().clone();
         let handled_call = self.call.call.handled().run();
         Box::pin(async move {
-            let (response, handled) = handled_call.await.map_err(without_fault)?;
+            let (response, handled) = handled_call.await.map_err(untyped_error)?;
             let response = decode_response::<O>(response, client.address())?;
             match handled.and_then(|handled| handled.downcast::<T>()) {
                 Some(output) => Ok((response, output)),
@@ -332,15 +330,15 @@ impl<O: Operation, T: Send + 'static> IntoFuture for TypedHandledCall<O, T> {
     }
 }
 
-/// Converts the error of an untyped call. The link knows no contract, so a fault from it becomes a refusal.
-fn without_fault<F>(error: CallError) -> CallError<F> {
+/// Converts the error of an untyped call. The link knows no contract, so a failure from it becomes a refusal.
+fn untyped_error<F>(error: CallError) -> CallError<F> {
     match error {
         CallError::NoWorkers(reason) => CallError::NoWorkers(reason),
         CallError::Busy { retry_after } => CallError::Busy { retry_after },
         CallError::Deadline { phase } => CallError::Deadline { phase },
         CallError::Lost { may_have_run } => CallError::Lost { may_have_run },
         CallError::Refused(reason) => CallError::Refused(reason),
-        CallError::Fault { status, .. } => CallError::Refused(status.to_string().into()),
+        CallError::Failure { status, .. } => CallError::Refused(status.to_string().into()),
         CallError::Panicked(reason) => CallError::Panicked(reason),
         CallError::BadReply(reason) => CallError::BadReply(reason),
         CallError::TooLarge(reason) => CallError::TooLarge(reason),
@@ -383,7 +381,7 @@ impl<T: Serialize + DeserializeOwned + Send + 'static> Wire for T {}
 /// #[service_client]
 /// pub trait SlowEcho {
 ///     #[call("/service/slow", timeout = "5s")]
-///     async fn echo(&self, text: String) -> Result<String, Fault>;
+///     async fn echo(&self, text: String) -> Result<String, Problem>;
 /// }
 ///
 /// # fn main() {
@@ -400,12 +398,12 @@ pub trait Operation: Sized + Send + 'static {
     type Ok: Send + 'static;
     /// The error type of the operation: `E` of the `Result<T, E>` that the contract declares.
     ///
-    /// A call returns it in [`CallError::Fault`] if the service responds with an error status. It is often [`Fault`](crate::Fault).
-    type Fault: Send + 'static;
+    /// A call returns it in [`CallError::Failure`] if the service responds with an error status. It is often [`Problem`](crate::Problem).
+    type Error: Send + 'static;
     #[doc(hidden)]
     const OK: BodyCodec<Self::Ok>;
     #[doc(hidden)]
-    const FAULT: BodyCodec<Self::Fault>;
+    const ERROR: BodyCodec<Self::Error>;
     /// The route of the operation: its path as a pattern, its method and its name.
     ///
     /// ```
@@ -415,7 +413,7 @@ pub trait Operation: Sized + Send + 'static {
     /// #[service_client]
     /// pub trait Users {
     ///     #[call("/users/{id}", method = "get")]
-    ///     async fn find(&self, id: u64) -> Result<String, Fault>;
+    ///     async fn find(&self, id: u64) -> Result<String, Problem>;
     /// }
     ///
     /// # fn main() {
@@ -440,7 +438,7 @@ pub trait Operation: Sized + Send + 'static {
     /// #[service_client]
     /// pub trait Users {
     ///     #[call("/users/{id}/name")]
-    ///     async fn rename(&self, id: u64, name: String) -> Result<(), Fault>;
+    ///     async fn rename(&self, id: u64, name: String) -> Result<(), Problem>;
     /// }
     ///
     /// # fn main() {
@@ -461,7 +459,7 @@ pub trait Operation: Sized + Send + 'static {
 pub struct BodyCodec<T> {
     /// Returns the JSON text, and the bytes to which it refers.
     pub(crate) encode: fn(T) -> serde_json::Result<(Bytes, Vec<Bytes>)>,
-    decode: fn(&[u8], &[Bytes]) -> serde_json::Result<T>,
+    pub(super) decode: fn(&[u8], &[Bytes]) -> serde_json::Result<T>,
 }
 
 #[doc(hidden)]
@@ -485,7 +483,7 @@ pub const fn body_codec<T: Wire>() -> BodyCodec<T> {
 /// #[service_client]
 /// pub trait SlowEcho {
 ///     #[call("/service/slow")]
-///     async fn echo(&self, text: String) -> Result<String, Fault>;
+///     async fn echo(&self, text: String) -> Result<String, Problem>;
 /// }
 ///
 /// #[response_handler(slow_echo::echo)]
@@ -531,56 +529,4 @@ pub trait ResponseOf<O> {
 
 impl<O: Operation> ResponseOf<O> for ServiceResponse<O::Ok> {
     type Proof = ();
-}
-
-/// Decodes the response of an operation by its outcome. `address` is that of the service, for errors.
-pub(super) fn decode_response<O: Operation>(
-    response: ServiceResponse<ResponseBody>,
-    address: &str,
-) -> Result<ServiceResponse<O::Ok>, CallError<O::Fault>> {
-    let ServiceResponse {
-        status,
-        headers,
-        body: ResponseBody { text, parts, outcome },
-    } = response;
-    let name = O::SPEC.name;
-    // A protocol without outcomes has only the status. So has a handler that serves the path without the contract.
-    let failed = match outcome {
-        Some(Outcome::Rejected) => {
-            let reason = format!("{address}, `{name}`: {status}");
-            return Err(CallError::Refused(reason.into()));
-        }
-        Some(Outcome::Panicked) => {
-            let reason = format!("{address}, `{name}`: the log of the service has the reason");
-            return Err(CallError::Panicked(reason.into()));
-        }
-        Some(Outcome::Failure) => true,
-        Some(Outcome::Value) | None => !status.is_success(),
-    };
-    let problem = if failed {
-        match (O::FAULT.decode)(&text, &parts) {
-            Ok(fault) => return Err(CallError::Fault { status, fault }),
-            // A handler without the contract has no error of the contract to send.
-            Err(_) if matches!(&text[..], b"" | b"{}") || status.code() >= 500 => {
-                format!("the service responded with the status {status}; its log has the reason")
-            }
-            Err(error) => format!(
-                "the service responded with the status {status}, and the body is not the error of the contract: {error}"
-            ),
-        }
-    } else {
-        match (O::OK.decode)(&text, &parts) {
-            Ok(body) => {
-                return Ok(ServiceResponse {
-                    status,
-                    headers,
-                    body,
-                });
-            }
-            Err(error) => format!("the body of the response ({status}) does not match the contract: {error}"),
-        }
-    };
-    Err(CallError::BadReply(
-        format!("{address}, `{name}`: {problem}").into(),
-    ))
 }

@@ -1,7 +1,7 @@
-//! The errors of a call, and an error type that crosses the wire.
+//! The errors of a call.
 
+use crate::problem::Problem;
 use crate::status::Status;
-use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
@@ -30,13 +30,13 @@ use std::time::Duration;
 /// | `Deadline` | 504 | see [`Phase`] |
 /// | `Lost` | 502 | see `may_have_run` |
 /// | `Refused` | 502 | no |
-/// | `Fault` | the code of the service | yes |
+/// | `Failure` | the code of the service | yes |
 /// | `Panicked`, `BadReply` | 502 | yes |
 /// | `TooLarge` | 413 | no |
 /// | `Cancelled` | 499 | yes |
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
-pub enum CallError<F = Fault> {
+pub enum CallError<F = Problem> {
     /// No worker of the service is reachable. The text names the service, and the reason if it is known.
     NoWorkers(Cow<'static, str>),
     /// The service is overloaded: no worker has capacity, and the call must not wait for one, because it could not meet its
@@ -58,12 +58,13 @@ pub enum CallError<F = Fault> {
     },
     /// The call was refused by the service, or by the client before it was sent. The text is the reason.
     Refused(Cow<'static, str>),
-    /// The service responded with an error status. Only calls of a contract fail with it; other calls return the response.
-    Fault {
-        /// The status that the service responded with, which is not a success.
+    /// The handler of the service has failed: it returned the error of the contract. Only calls of a contract fail with it; other calls
+    /// return the response.
+    Failure {
+        /// The status of the response. It is that of a [`Problem`], and 400 for other error types.
         status: Status,
-        /// The body of the response, as the error type of the contract.
-        fault: F,
+        /// The error that the handler returned.
+        error: F,
     },
     /// The handler panicked. The text names the operation; the log of the service has the reason. Only calls of a contract fail with it;
     /// other calls return a response with status 500.
@@ -124,7 +125,7 @@ impl<F> CallError<F> {
             | CallError::Refused(_)
             | CallError::Panicked(_)
             | CallError::BadReply(_) => Status::BAD_GATEWAY,
-            CallError::Fault { status, .. } => status.clone(),
+            CallError::Failure { status, .. } => status.clone(),
             CallError::TooLarge(_) => Status::PAYLOAD_TOO_LARGE,
             CallError::Cancelled => Status::new(499).message("Client Closed Request"),
         }
@@ -164,7 +165,7 @@ impl<F> fmt::Display for CallError<F> {
                 )
             }
             CallError::Refused(reason) => write!(f, "the call was refused: {reason}"),
-            CallError::Fault { status, .. } => write!(f, "the service responded with status {status}"),
+            CallError::Failure { status, .. } => write!(f, "the service responded with status {status}"),
             CallError::Panicked(reason) => write!(f, "the handler panicked: {reason}"),
             CallError::BadReply(reason) => {
                 write!(f, "no usable response: {reason}")
@@ -178,85 +179,10 @@ impl<F> fmt::Display for CallError<F> {
 
 impl<F: fmt::Debug> std::error::Error for CallError<F> {}
 
-/// An error with a status code and a message, for handlers that need no error type of their own.
-///
-/// ```
-/// use brubeck::prelude::*;
-///
-/// #[service_handler(path = "^/half", method = "request")]
-/// async fn half(number: Arg<u32>) -> Result<Json<u32>, Fault> {
-///     if number.0 % 2 != 0 {
-///         return Err(Fault::new(422, "the number is odd"));
-///     }
-///     Ok(Json(number.0 / 2))
-/// }
-/// ```
-///
-/// A `Fault` can be the error type of a contract, because serde serialises it.
-///
-/// The message is sent to the caller or browser. Therefore `?` converts only a [`CallError`], a
-/// [`Status`] and a [`Rejection`](crate::Rejection) into a `Fault`. A `Fault` made of a `CallError` has the
-/// [status code](CallError::status) of the error with the standard message; the error itself is logged as a warning.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[cfg_attr(
-    feature = "schema",
-    schemars(description = "An error with a status code and a message.")
-)]
-pub struct Fault {
-    #[serde(rename = "status_code")]
-    code: i32,
-    #[serde(rename = "status_msg", default)]
-    message: Cow<'static, str>,
-}
-
-impl Fault {
-    /// Creates a fault with a status code and a message.
-    ///
-    /// ```
-    /// use brubeck::Fault;
-    ///
-    /// let fault = Fault::new(404, format!("there is no user {}", 7));
-    /// assert_eq!(fault.to_string(), "404 there is no user 7");
-    /// ```
-    ///
-    /// The message is sent to the caller or browser, so it must not contain secrets. The caller of a contract gets the fault in
-    /// [`CallError::Fault`]. For a web page that names invalid fields, use a [`Problem`](crate::Problem).
-    pub fn new(code: i32, message: impl Into<Cow<'static, str>>) -> Fault {
-        Fault {
-            code,
-            message: message.into(),
-        }
-    }
-
-    /// Returns the code and the message as a status.
-    ///
-    /// ```
-    /// use brubeck::Fault;
-    ///
-    /// assert_eq!(Fault::new(422, "the number is odd").status().text(), "the number is odd");
-    /// ```
-    pub fn status(&self) -> Status {
-        Status::new(self.code).message(self.message.clone())
-    }
-}
-
-impl fmt::Display for Fault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.status().fmt(f)
-    }
-}
-
-impl std::error::Error for Fault {}
-
-impl From<Status> for Fault {
-    fn from(status: Status) -> Fault {
-        Fault::new(status.code(), status.text().to_owned())
-    }
-}
-
-impl<F> From<CallError<F>> for Fault {
-    fn from(error: CallError<F>) -> Fault {
+/// A problem that tells clients the [status code](CallError::status) only. The error itself is logged, because it may contain addresses
+/// and what a service has responded.
+impl<F> From<CallError<F>> for Problem {
+    fn from(error: CallError<F>) -> Problem {
         tracing::warn!(%error, "a call failed");
         Status::new(error.status().code()).into()
     }
@@ -299,11 +225,11 @@ mod tests {
             ),
             (CallError::TooLarge(reason()), "too large: ipc://run/slow"),
             (
-                CallError::Fault {
-                    status: Status::NOT_FOUND,
-                    fault: Fault::new(404, "no such film"),
+                CallError::Failure {
+                    status: Status::NOT_FOUND.message("no such film"),
+                    error: Problem::new(404, "no such film"),
                 },
-                "404 Not Found",
+                "404 no such film",
             ),
             (CallError::Cancelled, "cancelled"),
             (CallError::ShuttingDown, "shutting down"),

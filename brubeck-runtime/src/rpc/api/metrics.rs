@@ -74,7 +74,7 @@ pub(crate) fn record_retries(service: &str, count: u64) {
 
 fn error_outcome(error: &CallError) -> &'static str {
     match error {
-        CallError::Fault { .. } => "failed",
+        CallError::Failure { .. } => "failed",
         CallError::NoWorkers(_) => "no_workers",
         CallError::Busy { .. } => "busy",
         CallError::Deadline { .. } => "deadline",

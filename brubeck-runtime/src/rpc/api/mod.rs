@@ -6,6 +6,7 @@ mod address;
 mod client;
 mod contract;
 mod deadline;
+mod decode;
 mod dialect;
 mod error;
 #[cfg(feature = "metrics")]
@@ -23,7 +24,7 @@ pub use contract::{
 };
 pub use deadline::{Cancellation, Deadline};
 pub use dialect::Dialect;
-pub use error::{CallError, Fault, Phase};
+pub use error::{CallError, Phase};
 pub use request::ServiceRequest;
 pub use response::{Handled, ResponseBody, ServiceResponse};
 pub(crate) use services::ResponseHandlers;

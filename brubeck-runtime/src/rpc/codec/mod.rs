@@ -21,6 +21,7 @@ mod head;
 pub mod limits;
 mod message;
 mod raw_message;
+mod shorten;
 
 pub use crate::codec::{ByteStr, EncodeError};
 pub use crate::outcome::Outcome;

@@ -3,7 +3,7 @@ use brubeck::prelude::*;
 #[service_client]
 pub trait Slow {
     #[call("/slow")]
-    async fn slow(&self) -> Result<String, Fault>;
+    async fn slow(&self) -> Result<String, Problem>;
 }
 
 fn main() {}

@@ -12,7 +12,7 @@ use quartet::prelude::*;
 pub trait Doubler {
     /// Doubles a number.
     #[call("/double/{number}")]
-    async fn double(&self, number: u32) -> Result<u32, Fault>;
+    async fn double(&self, number: u32) -> Result<u32, Problem>;
 }
 
 /// A page that says how the service is.
@@ -45,12 +45,12 @@ macro_rules! constant_service {
         pub trait $name {
             /// Returns a number.
             #[call($path)]
-            async fn $function(&self) -> Result<u32, $crate::quartet::Fault>;
+            async fn $function(&self) -> Result<u32, $crate::quartet::Problem>;
         }
 
         /// Serves the contract.
         #[$crate::quartet::service_handler($operation, crate = $crate::quartet)]
-        pub async fn $function() -> Result<u32, $crate::quartet::Fault> {
+        pub async fn $function() -> Result<u32, $crate::quartet::Problem> {
             Ok($value)
         }
     };

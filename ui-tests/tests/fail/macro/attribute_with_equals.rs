@@ -3,7 +3,7 @@ use brubeck::prelude::*;
 #[service_client]
 trait Contract {
     #[call = "/a"]
-    async fn operation(&self) -> Result<(), Fault>;
+    async fn operation(&self) -> Result<(), Problem>;
 }
 
 #[derive(AppState)]

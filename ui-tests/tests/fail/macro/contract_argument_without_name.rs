@@ -4,7 +4,7 @@ use brubeck::prelude::*;
 #[service_client]
 trait Contract {
     #[call("/service/slow")]
-    async fn slow(&self, (a, b): (u8, u8)) -> Result<(), Fault>;
+    async fn slow(&self, (a, b): (u8, u8)) -> Result<(), Problem>;
 }
 
 fn main() {}

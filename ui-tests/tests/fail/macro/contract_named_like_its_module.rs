@@ -4,13 +4,13 @@ use brubeck::prelude::*;
 #[allow(non_camel_case_types)]
 trait contract {
     #[call("/a")]
-    async fn operation(&self) -> Result<(), Fault>;
+    async fn operation(&self) -> Result<(), Problem>;
 }
 
 #[service_client]
 trait Crate {
     #[call("/a")]
-    async fn operation(&self) -> Result<(), Fault>;
+    async fn operation(&self) -> Result<(), Problem>;
 }
 
 fn main() {}

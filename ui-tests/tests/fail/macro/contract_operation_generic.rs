@@ -4,7 +4,7 @@ use brubeck::prelude::*;
 #[service_client]
 trait Contract {
     #[call("/service/slow")]
-    async fn slow<T>(&self, value: T) -> Result<(), Fault>;
+    async fn slow<T>(&self, value: T) -> Result<(), Problem>;
 }
 
 fn main() {}

@@ -3,7 +3,7 @@ use brubeck::prelude::*;
 
 #[service_client]
 trait Contract {
-    async fn slow(&self) -> Result<(), Fault>;
+    async fn slow(&self) -> Result<(), Problem>;
 }
 
 fn main() {}

@@ -4,7 +4,7 @@ use brubeck::prelude::*;
 #[service_client]
 trait Contract {
     #[call("/service/slow")]
-    async fn slow() -> Result<(), Fault>;
+    async fn slow() -> Result<(), Problem>;
 }
 
 fn main() {}

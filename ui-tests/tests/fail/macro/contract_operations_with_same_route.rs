@@ -4,9 +4,9 @@ use brubeck::prelude::*;
 #[service_client]
 trait Contract {
     #[call("/service/slow")]
-    async fn slow(&self) -> Result<(), Fault>;
+    async fn slow(&self) -> Result<(), Problem>;
     #[call("/service/slow")]
-    async fn slower(&self) -> Result<(), Fault>;
+    async fn slower(&self) -> Result<(), Problem>;
 }
 
 fn main() {}

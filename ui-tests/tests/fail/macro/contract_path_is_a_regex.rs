@@ -4,7 +4,7 @@ use brubeck::prelude::*;
 #[service_client]
 trait Contract {
     #[call("^/service/slow$")]
-    async fn slow(&self) -> Result<(), Fault>;
+    async fn slow(&self) -> Result<(), Problem>;
 }
 
 fn main() {}

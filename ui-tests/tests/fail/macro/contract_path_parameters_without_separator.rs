@@ -4,7 +4,7 @@ use brubeck::prelude::*;
 #[service_client]
 trait Contract {
     #[call("/service/{id}{tab}")]
-    async fn slow(&self, id: u64, tab: String) -> Result<(), Fault>;
+    async fn slow(&self, id: u64, tab: String) -> Result<(), Problem>;
 }
 
 fn main() {}

@@ -4,7 +4,7 @@ use brubeck::prelude::*;
 #[service_client]
 trait Contract {
     #[call("/service/{id")]
-    async fn slow(&self, id: u64) -> Result<(), Fault>;
+    async fn slow(&self, id: u64) -> Result<(), Problem>;
 }
 
 fn main() {}

@@ -5,7 +5,7 @@ use brubeck::prelude::*;
 trait Contract {
     const N: u8;
     #[call("/service/slow")]
-    async fn slow(&self) -> Result<(), Fault>;
+    async fn slow(&self) -> Result<(), Problem>;
 }
 
 fn main() {}

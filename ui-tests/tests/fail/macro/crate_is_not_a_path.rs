@@ -9,7 +9,7 @@ async fn text() {}
 #[service_client(crate)]
 trait Contract {
     #[call("/a")]
-    async fn operation(&self) -> Result<(), Fault>;
+    async fn operation(&self) -> Result<(), Problem>;
 }
 
 #[derive(AppState)]

@@ -6,7 +6,7 @@ struct Plain;
 #[service_client]
 trait Contract {
     #[call("/service/slow")]
-    async fn slow(&self, body: Plain) -> Result<(), Fault>;
+    async fn slow(&self, body: Plain) -> Result<(), Problem>;
 }
 
 fn main() {}

@@ -6,7 +6,7 @@ use ui_tests::contract::*;
 struct Slow;
 
 impl SlowEcho for Slow {
-    async fn echo(&self, text: String) -> Result<Echoed, Fault> {
+    async fn echo(&self, text: String) -> Result<Echoed, Problem> {
         Ok(Echoed { text })
     }
 }

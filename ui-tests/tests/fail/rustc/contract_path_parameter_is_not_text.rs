@@ -7,7 +7,7 @@ struct Id(u64);
 #[service_client]
 trait Contract {
     #[call("/service/{id}")]
-    async fn slow(&self, id: Id) -> Result<(), Fault>;
+    async fn slow(&self, id: Id) -> Result<(), Problem>;
 }
 
 fn main() {}

@@ -6,7 +6,7 @@ struct Plain;
 #[service_client]
 trait Contract {
     #[call("/service/slow")]
-    async fn slow(&self) -> Result<Plain, Fault>;
+    async fn slow(&self) -> Result<Plain, Problem>;
 }
 
 fn main() {}

@@ -4,7 +4,7 @@ use brubeck::prelude::*;
 use ui_tests::contract::*;
 
 #[service_handler(slow_echo::ecko)]
-async fn echo() -> Result<Echoed, Fault> {
+async fn echo() -> Result<Echoed, Problem> {
     Ok(Echoed { text: String::new() })
 }
 

@@ -4,7 +4,7 @@ use brubeck::prelude::*;
 struct Done;
 
 #[get("^/slow")]
-async fn slow() -> Result<Done, Fault> {
+async fn slow() -> Result<Done, Problem> {
     Ok(Done)
 }
 
