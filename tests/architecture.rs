@@ -186,6 +186,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
             "handler",
             "message",
             "method",
+            "outcome",
             "response",
             "rpc/api",
             "rpc/convert",
@@ -368,6 +369,7 @@ const FUZZED: &[(&str, &[&str])] = &[
     ),
     ("brubeck-runtime/src/rpc/codec/limits.rs", &["v3_message"]),
     ("brubeck-runtime/src/rpc/codec/message.rs", &["v3_message"]),
+    ("brubeck-runtime/src/rpc/codec/shorten.rs", &["v3_message"]),
     (
         "brubeck-runtime/src/rpc/codec/mod.rs",
         &["v3_message", "v3_worker"],

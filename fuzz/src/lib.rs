@@ -358,6 +358,9 @@ pub fn v3_message(data: &[u8]) -> Corpus {
         };
         let frames = v3::encode(&message, position).expect("an accepted value can be encoded");
         let again = RawMessage::read(&frames).expect("an encoded value can be decoded");
+        if let v3::WireMessage::Reply { reply, .. } = &message {
+            assert_eq!(reply.clone().shorten(), None, "an accepted reply is within the limits");
+        }
         assert_eq!(again.decode().ok(), Some(message));
     }
     Corpus::Keep

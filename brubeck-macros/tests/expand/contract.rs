@@ -65,9 +65,9 @@ pub mod slow_echo {
                         ::brubeck::__private::Json < Problem >>
                     ),
                 )
-                .of_operation(10858789840072451008u64)
+                .of_operation(2653290101015229507u64)
                 .at(::core::file!(), ::core::line!());
-            const CONTRACT: u64 = 10858789840072451008u64;
+            const CONTRACT: u64 = 2653290101015229507u64;
             const TIMEOUT: ::core::option::Option<::core::time::Duration> = ::core::option::Option::Some(
                 ::core::time::Duration::from_millis(5000u64),
             );
