@@ -74,7 +74,7 @@ const ROUTES: Routes<()> = routes![place, long, plain_long, plain_success, plain
 serves!(ROUTES => orders);
 
 async fn start() -> (Running, ServiceAddress) {
-    let service = Service::bind("tcp://127.0.0.1:0", SECRET);
+    let service = Service::bind("tcp://127.0.0.1:0", SECRET).dialects(SECRET);
     let running = App::new(ROUTES, ()).start(service).await.unwrap();
     let address = ServiceAddress::new(running.address(), SECRET);
     (running, address)
