@@ -161,6 +161,9 @@ impl Thumbs for Cropping {
 const THUMBS: Routes<Cropping> = routes![..thumbs::routes::<Cropping>()];
 serves!(THUMBS => thumbs);
 
+/// The beginning of a refused call: a problem whose detail is the reason.
+const BAD_REQUEST: &str = r#"3 400 0 {"type":"about:blank","title":"Bad Request","status":400,"detail":.."#;
+
 #[tokio::test]
 async fn python_caller_calls_operations() {
     let Some(python) = requirements::python() else {
@@ -212,14 +215,14 @@ async fn python_caller_calls_operations() {
             "thumbs::crop",
             r#"{"x":"seven","image":{"$bytes":0}}"#,
             &["ff"],
-            "3 400 0 {}",
+            BAD_REQUEST,
         ),
-        ("thumbs::crop", r#"{"x":"7"}"#, &[], "3 400 0 {}"),
+        ("thumbs::crop", r#"{"x":"7"}"#, &[], BAD_REQUEST),
         (
             "thumbs::crop",
             r#"{"x":"7","image":{"$bytes":1}}"#,
             &["ff"],
-            "3 400 0 {}",
+            BAD_REQUEST,
         ),
         ("thumbs::rotate", "{}", &[], "3 404 0 {}"),
     ];
@@ -233,11 +236,11 @@ async fn python_caller_calls_operations() {
         ];
         arguments.extend(parts);
         let mut caller = PythonPeer::start(&python, "v3_caller.py", &arguments);
-        assert_eq!(
-            caller.read_line().await.as_deref(),
-            Some(expected),
-            "{operation} {body}"
-        );
+        let line = caller.read_line().await.unwrap_or_default();
+        match expected.strip_suffix("..") {
+            Some(start) => assert!(line.starts_with(start), "{operation} {body}: {line}"),
+            None => assert_eq!(line, expected, "{operation} {body}"),
+        }
         caller.wait_for_exit().await;
     }
     over_ipc.stop().await.unwrap();
