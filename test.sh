@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs every check and every test of brubeck, to the end whatever fails, and then says
-# `N passed, N failed`. Needs bash and a Rust toolchain; what else the tests need (Mongrel2, and
-# pyzmq for peers that are not Rust) is installed where that is possible, and named where it is not.
+# `N passed, N failed`. Needs bash and a Rust toolchain; what else the tests need (Mongrel2, nginx,
+# Chromium, and pyzmq for peers that are not Rust) is installed where that is possible, and named where it is not.
 set -uo pipefail
 cd "$(dirname "$0")"
 
@@ -32,7 +32,7 @@ if ! { command -v mongrel2 && command -v m2sh; } >/dev/null; then
     apt_install mongrel2-core || missing "mongrel2; install it with: apt-get install mongrel2-core"
 fi
 
-for tool in curl nginx openssl valgrind; do
+for tool in chromium curl nginx openssl valgrind; do
     command -v "$tool" >/dev/null || apt_install "$tool" || missing "$tool; install it with: apt-get install $tool"
 done
 

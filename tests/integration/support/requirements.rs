@@ -1,6 +1,6 @@
 //! Programs that some tests need: Mongrel2, nginx, Chromium, Python with a package, and the examples.
 //!
-//! If Mongrel2 or a Python package is missing, the test is skipped with a message, or fails if `CI` is set.
+//! If one is missing, the test is skipped with a message, or fails if `CI` is set.
 //! `BRUBECK_PYTHON` selects the Python interpreter (default `python3`).
 
 use std::ffi::OsStr;
@@ -20,13 +20,10 @@ pub fn nginx() -> bool {
     is_installed || missing("nginx", "apt-get install nginx")
 }
 
-/// Returns `true` if Chromium is installed. It is large, so its tests are skipped without it, also if `CI` is set.
+/// Returns `true` if Chromium is installed.
 pub fn chromium() -> bool {
     let is_installed = Command::new("chromium").arg("--version").output().is_ok();
-    if !is_installed {
-        println!("skipped: chromium is missing; install it with: apt-get install chromium");
-    }
-    is_installed
+    is_installed || missing("chromium", "apt-get install chromium")
 }
 
 /// Returns the Python interpreter if it has pyzmq.
