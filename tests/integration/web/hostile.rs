@@ -179,8 +179,8 @@ async fn setup(front_end: Option<Configure>, store: Option<MemoryStore>) -> Opti
 }
 
 impl Setup {
-    /// The server answers. A connection that Mongrel2 has accepted while others broke off was seen to be closed without a response, so the
-    /// request is repeated behind Mongrel2.
+    /// The server answers. Mongrel2 closes the descriptor of some connections twice (`Register_disconnect`). A new connection can have the
+    /// same number by then, so the request is repeated behind Mongrel2.
     async fn assert_alive(&self) {
         let attempts = if self.test_bed.server.is_some() { 5 } else { 1 };
         for _ in 0..attempts {
