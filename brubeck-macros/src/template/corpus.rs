@@ -53,6 +53,9 @@ const SHARED: &[(&str, &str)] = &[
         "{% for node in nodes %}{{ node.name }}{% set nodes = node.children %}{% if nodes %}{% include 'tree.html' %}{% endif %}{% endfor %}",
     ),
     ("text.txt", "{{ q }}"),
+    ("within_itself.html", "{% with a = 1 %}{% include 'within_itself.html' %}{% endwith %}"),
+    ("there.html", "{% extends 'and_back.html' %}"),
+    ("and_back.html", "{% include 'there.html' %}"),
 ];
 
 /// Templates that render.
@@ -115,6 +118,7 @@ const VALID: &[&str] = &[
     "{% include 'row.html' %}{% include 'deep/a.html' %}",
     "{% include 'optional.html' %}{% with subtitle = q %}{% include 'optional.html' %}{% endwith %}",
     "{% include 'tree.html' %}",
+    "{% if not flag %}{% include 'page.html' %}{% endif %}",
     "{% extends 'base.html' %}",
     "{% extends 'base.html' %}{% block title %}{{ super() }} - {{ kind }}{% endblock %}{% block content %}{{ user.name }}{% endblock %}",
     "{% extends 'base.html' %}{% block inner %}{{ q }}{% endblock %}{% block item %}{{ row }}{{ loop.index }}{% endblock %}",
@@ -357,18 +361,44 @@ const INVALID: &[(&str, &str)] = &[
         "{% block a %}{% endblock %}{% block a %}{% endblock %}",
         "page.html:1:",
     ),
+    (
+        "{% include 'page.html' %}",
+        "`page.html` is rendered within itself without an end",
+    ),
+    (
+        "{% extends 'page.html' %}",
+        "`page.html` is rendered within itself without an end",
+    ),
+    (
+        "{% if flag %}{% include 'within_itself.html' %}{% endif %}",
+        "within_itself.html:1:",
+    ),
+    (
+        "{% if flag %}{% include 'there.html' %}{% endif %}",
+        "`there.html` is rendered within itself without an end, through `and_back.html`",
+    ),
+    (
+        "{% extends 'base.html' %}{% extends 'middle.html' %}",
+        "`page.html` extends two templates",
+    ),
     ("{% if %}", "page.html:1:"),
     ("{{ q", "page.html:1:"),
 ];
 
 /// A folder of templates, which is removed when the test ends.
-struct Folder(PathBuf);
+pub(super) struct Folder(pub(super) PathBuf);
 
 impl Folder {
+    /// Creates a folder with the page and the templates of the corpus.
     fn new(name: &str, page: &str) -> Folder {
+        Folder::with(name, SHARED.iter().copied().chain([("page.html", page)]))
+    }
+
+    /// Creates a folder with these templates: their names and texts.
+    pub(super) fn with<'a>(name: &str, templates: impl IntoIterator<Item = (&'a str, &'a str)>) -> Folder {
         let path = std::env::temp_dir().join(format!("brubeck-corpus-{name}-{}", std::process::id()));
         let folder = Folder(path);
-        for (name, text) in SHARED.iter().copied().chain([("page.html", page)]) {
+        for (name, text) in templates {
             let file = folder.0.join(name);
             std::fs::create_dir_all(file.parent().expect("a file in the folder"))
                 .expect("the folder is writable");

@@ -4,6 +4,7 @@ mod check;
 pub(crate) mod data;
 mod facts;
 mod names;
+mod nesting;
 mod references;
 mod scope;
 mod template_set;
@@ -197,6 +198,7 @@ fn check(
     if let Some((name, _)) = trees.get_key_value(lit.value().as_str()) {
         checker.check(name);
     }
+    checker.findings.extend(nesting::mistakes(&trees));
     for finding in &checker.findings {
         let source = templates.line(&finding.template, finding.line);
         let help = finding.help.as_ref().map(|help| format!("\nhelp: {help}"));
@@ -478,5 +480,7 @@ fn placeholder(input: &DeriveInput) -> TokenStream {
 
 #[cfg(test)]
 mod corpus;
+#[cfg(test)]
+mod engine_tests;
 #[cfg(test)]
 mod tests;
