@@ -53,7 +53,10 @@ const SHARED: &[(&str, &str)] = &[
         "{% for node in nodes %}{{ node.name }}{% set nodes = node.children %}{% if nodes %}{% include 'tree.html' %}{% endif %}{% endfor %}",
     ),
     ("text.txt", "{{ q }}"),
-    ("within_itself.html", "{% with a = 1 %}{% include 'within_itself.html' %}{% endwith %}"),
+    (
+        "within_itself.html",
+        "{% with a = 1 %}{% include 'within_itself.html' %}{% endwith %}",
+    ),
     ("there.html", "{% extends 'and_back.html' %}"),
     ("and_back.html", "{% include 'there.html' %}"),
 ];

@@ -18,14 +18,23 @@ use syn::Ident;
 /// Mistakes to brubeck that minijinja renders, and a part of their message.
 const STRICTER: &[(&str, &str)] = &[
     // The name of the template is in a variable, and there is no such template.
-    ("inputs/include_ignore_missing.txt", "the name of this template is computed"),
+    (
+        "inputs/include_ignore_missing.txt",
+        "the name of this template is computed",
+    ),
     // The tag is never reached.
-    ("inputs/err_extends_actually_not.txt", "there is no template `something.html`"),
+    (
+        "inputs/err_extends_actually_not.txt",
+        "there is no template `something.html`",
+    ),
     // minijinja renders what does not exist as an empty text.
     ("inputs/macro_import.txt", "has no macro or variable `missing`"),
     ("inputs/macro_import2.txt", "has no macro or variable `missing`"),
     // The block is rendered by itself, and never shown otherwise.
-    ("fragment-inputs/fragment_from_parent.txt", "so this block is never shown"),
+    (
+        "fragment-inputs/fragment_from_parent.txt",
+        "so this block is never shown",
+    ),
 ];
 
 /// A file of minijinja's tests.
@@ -81,7 +90,10 @@ impl Case {
             .into_iter()
             .map(|file| {
                 let name = file.file_name().expect("a file").to_string_lossy().into_owned();
-                (name, std::fs::read_to_string(&file).expect("the file is readable"))
+                (
+                    name,
+                    std::fs::read_to_string(&file).expect("the file is readable"),
+                )
             })
             .collect()
     }
@@ -133,12 +145,7 @@ impl Template for Variables {
     const SOURCES: &'static [(&'static str, &'static str)] = &[];
 
     fn context(&self) -> Value {
-        Value::from(
-            VARIABLES
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .clone(),
-        )
+        Value::from(VARIABLES.lock().unwrap_or_else(PoisonError::into_inner).clone())
     }
 }
 
@@ -172,12 +179,18 @@ const FOLDERS: &[&str] = &[
 #[tokio::test]
 #[ignore = "reads minijinja's tests: run tests/conformance/minijinja.sh"]
 async fn no_template_that_renders_is_refused() {
-    let source = PathBuf::from(std::env::var_os("MINIJINJA_SOURCE").expect("a clone of minijinja's repository"));
+    let source =
+        PathBuf::from(std::env::var_os("MINIJINJA_SOURCE").expect("a clone of minijinja's repository"));
     let files: Vec<PathBuf> = FOLDERS
         .iter()
         .flat_map(|folder| files(&source.join(folder)))
         .collect();
-    assert!(files.len() >= 200, "only {} templates in {}", files.len(), source.display());
+    assert!(
+        files.len() >= 200,
+        "only {} templates in {}",
+        files.len(),
+        source.display()
+    );
 
     let (mut compile, mut render, mut refused, mut stricter, mut settings) = (0, 0, 0, 0, 0);
     let (mut false_alarms, mut values) = (Vec::new(), Vec::new());
@@ -223,5 +236,9 @@ async fn no_template_that_renders_is_refused() {
     if std::env::var_os("VERBOSE").is_some() {
         println!("these compile and do not render:\n{}", values.join("\n"));
     }
-    assert!(false_alarms.is_empty(), "these render:\n{}", false_alarms.join("\n"));
+    assert!(
+        false_alarms.is_empty(),
+        "these render:\n{}",
+        false_alarms.join("\n")
+    );
 }

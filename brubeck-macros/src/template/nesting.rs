@@ -47,7 +47,9 @@ fn cycles<'a>(templates: &BTreeMap<&'a str, Stmt<'a>>) -> Vec<Finding> {
                     line: *line,
                     message: match other == name {
                         true => format!("`{name}` is rendered within itself without an end"),
-                        false => format!("`{name}` is rendered within itself without an end, through `{other}`"),
+                        false => {
+                            format!("`{name}` is rendered within itself without an end, through `{other}`")
+                        }
                     },
                     help: Some("remove the tag, or put it into `{% if .. %}`".to_owned()),
                 });
