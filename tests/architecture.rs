@@ -32,6 +32,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     (
         "rpc/api",
         &[
+            "codec",
             "problem",
             "outcome",
             "json_parts",

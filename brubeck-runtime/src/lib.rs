@@ -111,9 +111,9 @@ pub use crate::response::{
 };
 pub use crate::routing::{Routes, Unreachable, UrlError};
 pub use crate::rpc::api::{
-    Call, CallError, Cancellation, Client, Deadline, Dialect, Handled, HandledCall, Handles, Nowait,
-    Operation, Phase, ServiceAddress, ServiceRequest, ServiceResponse, Services, TypedCall, TypedHandledCall,
-    TypedResponse, Wire,
+    Call, CallError, CallErrorReason, CallSite, Cancellation, Client, Deadline, Dialect, Handled,
+    HandledCall, Handles, Nowait, Operation, Phase, ServiceAddress, ServiceRequest, ServiceResponse,
+    Services, TypedCall, TypedHandledCall, TypedResponse, Wire,
 };
 #[doc(hidden)]
 pub use crate::rpc::api::{Link, Origin, PendingResponse, ResponseBody};

@@ -117,6 +117,11 @@ impl Trace {
         Trace::parse(parent.to_str().ok()?, &states.unwrap_or_default().join(","))
     }
 
+    /// Returns the trace ID as a number.
+    pub(crate) fn number(&self) -> u128 {
+        self.id.get()
+    }
+
     /// Returns the trace ID as 32 hexadecimal digits.
     ///
     /// ```

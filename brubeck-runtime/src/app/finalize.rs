@@ -96,7 +96,8 @@ impl AppInner {
         let response = open_file(response, &request_headers, is_head).await;
         let problem = match response.payload() {
             Payload::Message if is_error(&response) => Problem::from(response.status().clone()),
-            Payload::Problem(problem) => (**problem).clone(),
+            Payload::Problem(problem) if self.handlers.settings().development => (**problem).clone(),
+            Payload::Problem(problem) => (**problem).clone().without_cause(),
             _ => return response,
         };
         let code = response.status().http().as_u16();

@@ -149,7 +149,8 @@ impl<S: Send + Sync + 'static> App<S> {
     ///
     /// The folder can also contain error pages. For an error without a body, a client that prefers HTML gets
     /// `errors/404.html` (with the status code as its name) if there is one, or `errors.html`. Their variables are
-    /// `error_code`, `title`, `reason` and `fields`, a list of objects with `field` and `reason`. They can extend, include and import
+    /// `error_code`, `title`, `reason` and `fields`, a list of objects with `field` and `reason`. If a call of a service has failed, `trace_id` is
+    /// the ID of its trace, and in [development](App::development) `cause` is the text of its error. They can extend, include and import
     /// templates of the folder.
     #[cfg(feature = "templates")]
     #[cfg_attr(docsrs, doc(cfg(feature = "templates")))]

@@ -325,6 +325,16 @@ impl std::error::Error for EncodeError {}
 #[derive(Clone, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ByteStr(Bytes);
 
+/// Returns the longest prefix of at most `max` bytes that is valid UTF-8.
+pub(crate) fn truncated(text: &str, max: usize) -> &str {
+    let mut end = text.len().min(max);
+    // A cut within a character would not be valid UTF-8. Offset 0 is always a boundary.
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
+}
+
 impl ByteStr {
     /// Converts bytes to a string. Returns `None` if they are not valid UTF-8.
     #[must_use]
@@ -335,13 +345,7 @@ impl ByteStr {
     /// Returns the longest prefix of at most `max` bytes that is valid UTF-8.
     #[must_use]
     pub fn truncated(&self, max: usize) -> Self {
-        let text = self.as_str();
-        let mut end = text.len().min(max);
-        // A cut within a character would not be valid UTF-8. Offset 0 is always a boundary.
-        while !text.is_char_boundary(end) {
-            end -= 1;
-        }
-        Self(self.0.slice(..end))
+        Self(self.0.slice(..truncated(self.as_str(), max).len()))
     }
 
     /// Returns the bytes. Unlike [`as_str`](Self::as_str), this takes constant time.

@@ -10,4 +10,5 @@ pub mod lenstr;
 pub mod netstring;
 pub mod tnetstring;
 
+pub(crate) use cursor::truncated;
 pub use cursor::{ByteStr, Cursor, EncodeError, ParseError};

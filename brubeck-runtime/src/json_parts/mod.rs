@@ -9,6 +9,7 @@
 //! once on each side.
 
 mod deserializer;
+mod path;
 mod serializer;
 #[cfg(test)]
 mod tests;
@@ -92,8 +93,13 @@ pub(crate) fn write_borrowed<T: Serialize + ?Sized>(
     result
 }
 
-/// Reads a value from a whole text and its parts. A type that cannot hold bytes, such as a `serde_json::Value`, gets the placeholders.
+/// Reads a value from a whole text and its parts. A type that cannot hold bytes, such as a `serde_json::Value`, gets the placeholders. An
+/// error names the path of the value that cannot be read.
 pub(crate) fn read<T: DeserializeOwned>(text: &[u8], parts: &[Bytes]) -> serde_json::Result<T> {
+    read_value(text, parts).map_err(|error| path::locate(text, error))
+}
+
+fn read_value<T: DeserializeOwned>(text: &[u8], parts: &[Bytes]) -> serde_json::Result<T> {
     if parts.is_empty() {
         return serde_json::from_slice(text);
     }

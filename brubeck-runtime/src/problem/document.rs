@@ -62,6 +62,7 @@ impl<'de> Deserialize<'de> for Problem {
             instance,
             fields: take_fields(&mut members),
             members,
+            cause: None,
         };
         Ok(Problem {
             rest: (rest != Rest::default()).then(|| Box::new(rest)),

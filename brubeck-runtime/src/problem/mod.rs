@@ -26,6 +26,8 @@ use std::fmt;
 /// * JSON: `application/problem+json`, also if the header has no preference and the body of the request is JSON,
 /// * plain text for all other clients.
 ///
+/// A problem made of a [`CallError`](crate::CallError) also shows the ID of the trace, and in development the text of the error.
+///
 /// **To callers.** It is the usual error type of a contract. It crosses the wire whole, within the
 /// [`body_limit`](crate::Service::body_limit): the caller gets an equal one in [`CallError::Failure`](crate::CallError::Failure).
 ///
@@ -50,8 +52,9 @@ use std::fmt;
 ///
 /// Clients can see everything that is set here, so it must not contain secrets. Therefore `?` converts only a
 /// [`CallError`](crate::CallError), a [`Status`] and a [`Rejection`](crate::Rejection) into a `Problem`. One made of a `CallError` has
-/// the [status code](crate::CallError::status) of the error with its standard title and nothing else of it: neither the address of a service nor
-/// what it has responded.
+/// the [status code](crate::CallError::status) of the error, its standard title and the ID of the trace, as the member `trace_id`, but neither the
+/// address of a service nor what it has responded. These are logged with the same ID, and browsers see them in
+/// [development](crate::App::development) only.
 ///
 /// [RFC 9457]: https://www.rfc-editor.org/rfc/rfc9457
 #[derive(Clone, Debug, PartialEq)]
@@ -70,6 +73,8 @@ struct Rest {
     instance: Option<String>,
     fields: Vec<InvalidField>,
     members: Map<String, Value>,
+    /// The failed call of which the problem was made. It never crosses the wire, and browsers see it in development only.
+    cause: Option<CallFailure>,
 }
 
 /// A field that is invalid, in the member `errors`.
@@ -81,6 +86,9 @@ pub(crate) struct InvalidField {
 
 /// The type of a problem that has no type of its own: its title says no more than its status (RFC 9457, section 4.2.1).
 const NO_TYPE: &str = "about:blank";
+
+/// The member with the ID of the trace of a failed call.
+const TRACE_ID: &str = "trace_id";
 
 impl Problem {
     /// Creates a problem with a status code and a reason.
@@ -270,6 +278,34 @@ impl Problem {
         self.rest.as_ref()?.members.get(name)
     }
 
+    /// Adds the ID of the trace as a member, and the text of the error of which this problem was made as its private cause.
+    pub(crate) fn of_call(self, trace_id: Option<&str>, error: String) -> Problem {
+        let problem = match trace_id {
+            Some(trace_id) => self.with(TRACE_ID, trace_id),
+            None => self,
+        };
+        problem.change(|rest| rest.cause = Some(CallFailure(error)))
+    }
+
+    /// Returns the ID of the trace of the failed call.
+    pub(crate) fn trace_id(&self) -> Option<&str> {
+        self.get(TRACE_ID)?.as_str()
+    }
+
+    /// Returns the private cause, which only logs and browsers in development may show.
+    pub(crate) fn cause(&self) -> Option<&str> {
+        let CallFailure(text) = self.rest.as_ref()?.cause.as_ref()?;
+        Some(text)
+    }
+
+    /// Removes the private cause.
+    pub(crate) fn without_cause(self) -> Problem {
+        match self.cause() {
+            Some(_) => self.change(|rest| rest.cause = None),
+            None => self,
+        }
+    }
+
     /// Changes the rarer parts. A problem that has none of them has no `rest`, so that equal problems are equal.
     fn change(mut self, change: impl FnOnce(&mut Rest)) -> Problem {
         change(self.rest.get_or_insert_default());
@@ -296,7 +332,8 @@ impl Problem {
     }
 }
 
-/// Shows the status, the reason and the invalid fields.
+/// Shows the status, the reason, the invalid fields, and the error of the call of which the problem was made. It is for logs: clients
+/// must not see the last.
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.status.fmt(f)?;
@@ -308,11 +345,32 @@ impl fmt::Display for Problem {
                 separator = ", ";
             }
         }
-        Ok(())
+        match self.cause() {
+            Some(cause) => write!(f, ": {cause}"),
+            None => Ok(()),
+        }
     }
 }
 
-impl std::error::Error for Problem {}
+/// The source is the error of the call of which the problem was made.
+impl std::error::Error for Problem {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        let failure = self.rest.as_ref()?.cause.as_ref()?;
+        Some(failure)
+    }
+}
+
+/// The text of the error of a call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct CallFailure(String);
+
+impl fmt::Display for CallFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for CallFailure {}
 
 /// A problem whose reason is the message of the status.
 impl From<Status> for Problem {

@@ -22,7 +22,18 @@ pub trait Answers<O> {
 impl<O: Operation> Answers<O> for Result<O::Ok, O::Error> {
     fn into_reply(self) -> Response {
         match self {
-            Ok(ok) => Response::from_json_parts(Status::OK, (O::OK.encode)(ok)),
+            Ok(ok) => match (O::OK.encode)(ok) {
+                Ok(json) => Response::from_json_parts(Status::OK, Ok(json)),
+                Err(error) => {
+                    let operation = O::SPEC.name;
+                    tracing::error!(operation, %error, "cannot send the value of an operation as JSON");
+                    Problem::new(
+                        500,
+                        format!("the value of `{operation}` cannot be sent as JSON: {error}"),
+                    )
+                    .into_reply()
+                }
+            },
             Err(error) => failure_response(error, O::ERROR.encode).with_outcome(Outcome::Failure),
         }
     }

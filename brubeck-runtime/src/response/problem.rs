@@ -18,7 +18,15 @@ impl Problem {
         let fields = self
             .distinct_fields()
             .map(|InvalidField { field, reason }| format!("\n{field}: {reason}"));
-        self.detail().to_owned() + &fields.collect::<String>()
+        let mut text = self.detail().to_owned();
+        text.extend(fields);
+        if let Some(trace_id) = self.trace_id() {
+            text.extend(["\ntrace: ", trace_id]);
+        }
+        if let Some(cause) = self.cause() {
+            text.extend(["\ncause: ", cause]);
+        }
+        text
     }
 
     fn html(&self) -> String {
@@ -34,9 +42,14 @@ impl Problem {
             items if items.is_empty() => items,
             items => format!("<ul>{items}</ul>"),
         };
+        let item = |name: &str, text: Option<&str>| match text {
+            Some(text) => format!("<p>{name}: <code>{}</code></p>", escape(text)),
+            None => String::new(),
+        };
+        let (trace, cause) = (item("Trace", self.trace_id()), item("Cause", self.cause()));
         format!(
             "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>{heading}</title></head>\
-             <body><h1>{heading}</h1>{reason}{fields}</body></html>"
+             <body><h1>{heading}</h1>{reason}{fields}{trace}{cause}</body></html>"
         )
     }
 
@@ -48,15 +61,21 @@ impl Problem {
             title => self.title(),
             reason => self.detail(),
             fields => minijinja::Value::from(minijinja::value::Serde(self.invalid_fields())),
+            trace_id => self.trace_id(),
+            cause => self.cause(),
         }
     }
 
-    /// Renders the problem in a format.
+    /// Renders the problem in a format, with its private cause: remove it if browsers must not see it.
     pub(crate) fn render(&self, format: ProblemFormat) -> Response {
         match format {
             ProblemFormat::Html => Response::html(self.status().clone(), self.html()),
             ProblemFormat::Json => {
-                Response::json(self.status().clone(), self).with_media_type("application/problem+json")
+                let response = match self.cause() {
+                    Some(cause) => Response::json(self.status().clone(), &self.clone().with("cause", cause)),
+                    None => Response::json(self.status().clone(), self),
+                };
+                response.with_media_type("application/problem+json")
             }
             ProblemFormat::Text => Response::text(self.status().clone(), self.text()),
         }

@@ -13,6 +13,7 @@ use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::{Map, Value};
+use std::sync::Arc;
 use tokio::time::Instant;
 
 /// Converts a request of the application.
@@ -172,8 +173,11 @@ fn status_reply(status: Status) -> WireReply {
     }
 }
 
-/// Converts a reply to the response that the caller gets.
-pub(super) fn to_service_response(reply: WireReply) -> ServiceResponse<ResponseBody> {
+/// Converts a reply of this worker to the response that the caller gets.
+pub(super) fn to_service_response(
+    reply: WireReply,
+    worker: Option<Arc<str>>,
+) -> ServiceResponse<ResponseBody> {
     let mut status = Status::new(reply.status);
     if reply.message != status.text() {
         status = status.message(reply.message.to_string());
@@ -182,6 +186,7 @@ pub(super) fn to_service_response(reply: WireReply) -> ServiceResponse<ResponseB
     response.headers = http_headers(as_str_pairs(&reply.headers));
     response.body.parts = reply.parts;
     response.body.outcome = Some(reply.outcome);
+    response.body.worker = worker;
     response
 }
 

@@ -61,7 +61,7 @@ impl Pair {
         for action in actions {
             match action {
                 CallerAction::Send { frames, .. } => sent.push(frames),
-                CallerAction::Finish { call, outcome } => self.outcomes.push((call, outcome)),
+                CallerAction::Finish { call, outcome, .. } => self.outcomes.push((call, outcome)),
                 CallerAction::DropLink { reason, .. } => self.dropped.push(reason),
                 _ => {}
             }

@@ -211,12 +211,7 @@ async fn handler_receives_the_deadline_and_is_cancelled_at_it() {
 
     let call = client.request("/slow").timeout(Duration::from_millis(50));
     let error = with_timeout(call.into_future()).await.unwrap_err();
-    assert_eq!(
-        error,
-        CallError::Deadline {
-            phase: Phase::Running
-        }
-    );
+    assert_eq!(error, CallError::deadline(Phase::Running));
     service.state.gate.wait_for_exits(1).await;
     service.stop().await;
 }

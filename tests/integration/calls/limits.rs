@@ -61,7 +61,7 @@ async fn default_body_limit_is_8_mib_and_can_be_raised_on_both_sides() {
             && reason.contains("::body_limit")
     };
     assert!(
-        matches!(&refused, Err(CallError::TooLarge(reason)) if named(reason)),
+        matches!(&refused, Err(error @ CallError::TooLarge(_)) if named(&error.to_string())),
         "{refused:?}"
     );
 

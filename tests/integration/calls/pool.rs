@@ -394,7 +394,7 @@ async fn lost_calls_are_retried_within_the_retry_budget() {
     for call in calls {
         let error = with_timeout(call).await.unwrap().unwrap_err();
         // A dropped worker may still send errors for its dropped handlers.
-        let lost = CallError::Lost { may_have_run: true };
+        let lost = CallError::lost(true);
         assert!(
             error == lost || matches!(error, CallError::BadReply(_)),
             "{error}"

@@ -140,7 +140,7 @@ async fn unavailable_timed_out_and_cancelled_calls_fail_in_memory() {
 
     let began = Instant::now();
     let running = Phase::Running;
-    assert_eq!(never().await.unwrap_err(), CallError::Deadline { phase: running });
+    assert_eq!(never().await.unwrap_err(), CallError::deadline(running));
     assert_eq!(began.elapsed(), Duration::from_secs(10));
     // A cancelled call frees the only slot, so the next one can run.
     for _ in 0..3 {
@@ -270,7 +270,7 @@ async fn fast_handler_is_polled_inline_and_still_waits_times_out_and_panics() {
     let before = count.load(Ordering::SeqCst);
     let error = call("never").timeout(Duration::from_secs(1)).await.unwrap_err();
     let running = Phase::Running;
-    assert_eq!(error, CallError::Deadline { phase: running });
+    assert_eq!(error, CallError::deadline(running));
     // The cancellation is sent before the next call, so it has arrived when the service responds to that call.
     task("").await;
     // Two handlers have ended: that of the last call, and the cancelled one.

@@ -111,7 +111,7 @@ async fn assert_bytes_round_trip(client: Client) {
     let pictures = PicturesClient::new(client.clone());
     assert_eq!(pictures.bytes(image(300_000)).await.unwrap().body, image(300_000));
     match pictures.bytes(Bytes::new()).await {
-        Err(CallError::Failure { status, error }) => assert_eq!((status.code(), error), (400, image(3))),
+        Err(CallError::Failure { status, error, .. }) => assert_eq!((status.code(), error), (400, image(3))),
         other => panic!("{other:?}"),
     }
     assert_eq!(

@@ -172,7 +172,7 @@ async fn typed_calls_of_another_version_end_with_the_variant_that_tells_why() {
     // The outcome tells a failure from a success, whatever the status.
     for code in [200, 204, 299, 404, 500, -1] {
         match with_timeout(served.fails(code).into_future()).await.unwrap_err() {
-            CallError::Failure { status, error } => {
+            CallError::Failure { status, error, .. } => {
                 assert_eq!((status.code(), error), (code, Problem::new(code, "no")))
             }
             other => panic!("{code}: {other:?}"),

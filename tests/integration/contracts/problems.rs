@@ -85,7 +85,7 @@ async fn failure(orders: &OrdersClient, kind: &str) -> Problem {
         .await
         .unwrap_err()
     {
-        CallError::Failure { status, error } => {
+        CallError::Failure { status, error, .. } => {
             assert_eq!(&status, error.status(), "{kind}");
             error
         }
@@ -149,7 +149,7 @@ async fn long_texts_and_headers_never_change_the_status_of_a_response() {
     let orders = OrdersClient::new(client.clone());
     for length in [512, 513, 100_000] {
         let error = with_timeout(orders.long(length).into_future()).await.unwrap_err();
-        let CallError::Failure { status, error } = error else {
+        let CallError::Failure { status, error, .. } = error else {
             panic!("{error:?}");
         };
         // The body has the whole reason.

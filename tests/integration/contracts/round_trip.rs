@@ -109,7 +109,7 @@ async fn call_echo(slow: SlowEchoClient) -> Result<String, Problem> {
 #[get("^/ping")]
 async fn call_ping(slow: SlowEchoClient) -> Result<String, Problem> {
     match slow.ping().handled_by::<on_ping>().await {
-        Err(CallError::BadReply(reason)) => Ok(reason.into()),
+        Err(CallError::BadReply(reason)) => Ok(reason.to_string()),
         other => Ok(format!("{other:?}")),
     }
 }
@@ -174,7 +174,7 @@ async fn arguments_and_responses_round_trip() {
 async fn call_error_carries_the_error_type_of_the_contract() {
     let (_running, client) = service().await;
     match SlowEchoClient::new(client).user(0, "bob".into()).await {
-        Err(CallError::Failure { status, error }) => {
+        Err(CallError::Failure { status, error, .. }) => {
             assert_eq!((status.code(), error.why.as_str()), (400, "no user bob"));
         }
         other => panic!("{other:?}"),
@@ -186,7 +186,7 @@ async fn problem_keeps_its_status() {
     let (_running, application) = start(FUNCTIONS, ()).await;
     let slow = SlowEchoClient::new(Client::over(Arc::new(InProcess(application))));
     match slow.echo("hi".into(), Some(0)).await {
-        Err(CallError::Failure { status, error }) => {
+        Err(CallError::Failure { status, error, .. }) => {
             assert_eq!(
                 (status.code(), error),
                 (422, Problem::new(422, "times must not be 0"))

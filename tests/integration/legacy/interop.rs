@@ -269,12 +269,7 @@ impl CaseContext {
         let error = with_timeout(client.request(path).timeout(UNANSWERED_TIMEOUT).into_future())
             .await
             .unwrap_err();
-        assert_eq!(
-            error,
-            CallError::Deadline {
-                phase: Phase::Running
-            }
-        );
+        assert_eq!(error, CallError::deadline(Phase::Running));
         self.service.lock().await.wait_for_line(why).await;
     }
 }
@@ -517,7 +512,7 @@ async fn foreign(calls: &CaseContext) {
 
 async fn restart(calls: &CaseContext) {
     let error = calls.call("/service/leave").await.unwrap_err();
-    assert_eq!(error, CallError::Lost { may_have_run: true });
+    assert_eq!(error, CallError::lost(true));
     let mut service = calls.service.lock().await;
     assert_eq!(service.read_line().await, None);
     *service = calls.endpoint.peer(&calls.python, "service.py");

@@ -29,7 +29,7 @@ impl PendingCalls {
             .by_id
             .extract_if(|_, call| call.generation.is_some_and(&is_lost))
         {
-            let _ = call.result.send(Err(CallError::Lost { may_have_run: true }));
+            let _ = call.result.send(Err(CallError::lost(true)));
         }
     }
 }
@@ -64,7 +64,7 @@ impl CallTable {
         let mut calls = self.lock();
         calls.closed = true;
         for (_, call) in calls.by_id.drain() {
-            let _ = call.result.send(Err(CallError::ShuttingDown));
+            let _ = call.result.send(Err(CallError::shutting_down()));
         }
     }
 
@@ -118,7 +118,7 @@ impl CallGuard {
         if generation <= calls.last_lost {
             // The connection was lost between sending and this call, so `connection_lost` did not find the generation.
             if let Some(call) = calls.by_id.remove(&self.id) {
-                let _ = call.result.send(Err(CallError::Lost { may_have_run: true }));
+                let _ = call.result.send(Err(CallError::lost(true)));
             }
         } else if let Some(call) = calls.by_id.get_mut(&self.id) {
             call.generation = Some(generation);

@@ -7,7 +7,8 @@ use super::codec::{self, Dialect, JsonText, Timestamp, encode_request};
 use crate::error::Error;
 use crate::legacy::push_dealer::{PushDealerSender, bind_push_dealer};
 use crate::rpc::api::{
-    CallError, DeadlineTimer, Link, Origin, PendingResponse, Phase, ServiceAddress, ServiceRequest,
+    CallError, CallErrorReason, DeadlineTimer, Link, Origin, PendingResponse, Phase, ServiceAddress,
+    ServiceRequest,
 };
 use crate::secret::Secret;
 use brubeck_zmtp::{ClientSender, Endpoint, LinkConfig, SendError, Transport, TransportError, Zmtp};
@@ -138,22 +139,23 @@ impl Link for LegacyLink {
     fn call(&self, request: ServiceRequest, origin: Option<Origin>, deadline: Instant) -> PendingResponse {
         let id = self.ids.next();
         let request = self.encode_fields(id.clone(), &request, origin);
-        let encoded = encode_request(&request).map_err(|error| CallError::Refused(error.to_string().into()));
+        let encoded =
+            encode_request(&request).map_err(|error| CallError::Refused(CallErrorReason::of(error)));
         let (calls, outbound) = (self.calls.clone(), self.outbound.clone());
         Box::pin(async move {
             let frame = encoded?;
-            let expired = |phase| CallError::Deadline { phase };
+            let expired = |phase| CallError::deadline(phase);
             let mut timer = DeadlineTimer::new(deadline);
             let (call, result) = CallGuard::insert(calls, id, request.envelope.path);
             let sent = timer.limit(outbound.send(&call, frame)).await;
             sent.ok_or(expired(Phase::Waiting))?
                 .map_err(|error| match error {
-                    SendError::Closed => CallError::ShuttingDown,
-                    other => CallError::Refused(other.to_string().into()),
+                    SendError::Closed => CallError::shutting_down(),
+                    other => CallError::Refused(CallErrorReason::of(other)),
                 })?;
             let result = timer.limit(result).await;
             let result = result.ok_or(expired(Phase::Running))?;
-            result.unwrap_or(Err(CallError::ShuttingDown))
+            result.unwrap_or(Err(CallError::shutting_down()))
         })
     }
 

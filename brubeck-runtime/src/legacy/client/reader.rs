@@ -4,7 +4,7 @@ use super::call_table::CallTable;
 use crate::legacy::codec::{self, Dialect, decode_response};
 use crate::legacy::push_dealer::PushDealerEvent;
 use crate::legacy::server::parse_headers;
-use crate::rpc::api::{CallError, ResponseBody, ServiceResponse};
+use crate::rpc::api::{CallError, CallErrorReason, ResponseBody, ServiceResponse};
 use crate::secret::Secret;
 use crate::status::Status;
 use brubeck_zmtp::{ClientEvent, EventReceiver};
@@ -67,9 +67,9 @@ impl ResponseReader {
                 log_dropped(&error.to_string());
                 // Fail the call now instead of at its deadline. The passphrase is not checked, because it may not have been
                 // decoded. This is safe: ids begin with a random number, which only peers that received requests know.
-                if let Some(id) = error.conn_id() {
+                if let Some(id) = error.conn_id().cloned() {
                     self.calls
-                        .complete(id, Err(CallError::BadReply(error.to_string().into())));
+                        .complete(&id, Err(CallError::BadReply(CallErrorReason::of(error))));
                 }
                 return;
             }

@@ -1,6 +1,8 @@
 //! Decodes responses into the types of a contract.
 
-use super::{CallError, Operation, ResponseBody, ServiceResponse};
+use super::sending::SentCall;
+use super::{CallError, CallErrorReason, Operation, ResponseBody, ServiceResponse};
+use crate::codec::truncated;
 use crate::outcome::Outcome;
 use crate::problem::Problem;
 use crate::status::Status;
@@ -9,53 +11,83 @@ use std::any::{Any, TypeId};
 /// The members that a dialect of the Python original adds to the body of each response.
 const DIALECT_MEMBERS: &[&str] = &["status_code", "status_msg", "timestamp"];
 
-/// Decodes the response of an operation by its outcome. `address` is that of the service, for errors.
+/// Limit for the length of a contract's error in the text of a call error, in bytes.
+const MAX_ERROR_TEXT: usize = 512;
+
+/// Decodes the response of an operation. Errors say where the call was sent.
 pub(super) fn decode_response<O: Operation>(
     response: ServiceResponse<ResponseBody>,
-    address: &str,
+    sent: &SentCall,
 ) -> Result<ServiceResponse<O::Ok>, CallError<O::Error>> {
-    let name = O::SPEC.name;
+    let worker = response.body.worker.clone();
+    decode_outcome::<O>(response).map_err(|error| error.at(sent.site_of(worker)))
+}
+
+/// Decodes the response of an operation by its outcome.
+fn decode_outcome<O: Operation>(
+    response: ServiceResponse<ResponseBody>,
+) -> Result<ServiceResponse<O::Ok>, CallError<O::Error>> {
     let status = &response.status;
-    let ResponseBody { text, parts, outcome } = &response.body;
+    let ResponseBody {
+        text, parts, outcome, ..
+    } = &response.body;
     // A protocol without outcomes has only the status. So has a handler that serves the path without the contract.
     let failed = match outcome {
         Some(Outcome::Rejected) => {
-            let reason = format!("{address}, `{name}`: {status}");
-            return Err(CallError::Refused(reason.into()));
+            return Err(CallError::Refused(CallErrorReason::of_status(status)));
         }
         Some(Outcome::Panicked) => {
-            let reason = format!("{address}, `{name}`: the log of the service has the reason");
-            return Err(CallError::Panicked(reason.into()));
+            return Err(CallError::Panicked(
+                "the log of the service has the reason".into(),
+            ));
         }
         Some(Outcome::Failure) => true,
         Some(Outcome::Value) | None => !status.is_success(),
     };
-    let reason = if failed {
-        match decode_failure::<O>(&response) {
-            Ok((status, error)) => return Err(CallError::Failure { status, error }),
+    if failed {
+        return Err(match decode_failure::<O>(&response) {
+            Ok((status, error)) => {
+                let reason = failure_text(&status, &error, text).into();
+                CallError::Failure {
+                    status,
+                    error,
+                    reason,
+                }
+            }
             // A handler without the contract has no error of the contract to send.
-            Err(_) if matches!(&text[..], b"" | b"{}") || status.code() >= 500 => {
-                format!("the service responded with the status {status}; its log has the reason")
-            }
-            Err(error) => format!(
-                "the service responded with the status {status}, and the body is not the error of the contract: {error}"
+            Err(_) if matches!(&text[..], b"" | b"{}") || status.code() >= 500 => CallError::BadReply(
+                format!("the service responded with the status {status}; its log has the reason").into(),
             ),
-        }
-    } else {
-        match (O::OK.decode)(text, parts) {
-            Ok(body) => {
-                return Ok(ServiceResponse {
-                    status: response.status,
-                    headers: response.headers,
-                    body,
-                });
-            }
-            Err(error) => format!("the body of the response ({status}) does not match the contract: {error}"),
-        }
-    };
-    Err(CallError::BadReply(
-        format!("{address}, `{name}`: {reason}").into(),
-    ))
+            Err(error) => CallError::BadReply(CallErrorReason::because(
+                format!(
+                    "the service responded with the status {status}, and the body is not the error of the contract: {error}"
+                ),
+                error,
+            )),
+        });
+    }
+    match (O::OK.decode)(text, parts) {
+        Ok(body) => Ok(ServiceResponse {
+            status: response.status,
+            headers: response.headers,
+            body,
+        }),
+        Err(error) => Err(CallError::BadReply(CallErrorReason::because(
+            format!("the body of the response ({status}) does not match the contract: {error}"),
+            error,
+        ))),
+    }
+}
+
+/// Returns the text of an error of the contract: that of a problem, or the beginning of the JSON of another type.
+fn failure_text<E: 'static>(status: &Status, error: &E, json: &[u8]) -> String {
+    if let Some(problem) = (error as &dyn Any).downcast_ref::<Problem>() {
+        return problem.to_string();
+    }
+    let json = String::from_utf8_lossy(json);
+    let start = truncated(&json, MAX_ERROR_TEXT);
+    let more = if start.len() < json.len() { " .." } else { "" };
+    format!("{status}: {start}{more}")
 }
 
 /// Decodes the error of an operation. Every response with an error status is a [`Problem`], even if its body is none.

@@ -83,8 +83,8 @@ fn error_outcome(error: &CallError) -> &'static str {
         CallError::Panicked(_) => "panicked",
         CallError::BadReply(_) => "bad_reply",
         CallError::TooLarge(_) => "too_large",
-        CallError::Cancelled => "cancelled",
-        CallError::ShuttingDown => "shutting_down",
+        CallError::Cancelled(_) => "cancelled",
+        CallError::ShuttingDown(_) => "shutting_down",
     }
 }
 

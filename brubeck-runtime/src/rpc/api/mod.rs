@@ -3,32 +3,44 @@
 //! This module uses no sockets. A [`Link`] sends a [`ServiceRequest`] and returns the future of its response.
 
 mod address;
+mod call;
+mod call_site;
 mod client;
 mod contract;
 mod deadline;
 mod decode;
 mod dialect;
 mod error;
+mod error_reason;
+mod error_text;
+mod handled_call;
 #[cfg(feature = "metrics")]
 pub(crate) mod metrics;
+mod nowait;
 mod request;
 mod response;
 mod runtimes;
+mod sending;
 mod services;
 mod timer;
+mod typed_call;
 
 pub use address::ServiceAddress;
-pub use client::{Call, Client, HandledCall, Nowait};
-pub use contract::{
-    BodyCodec, Handles, Operation, ResponseOf, TypedCall, TypedHandledCall, TypedResponse, Wire, body_codec,
-};
+pub use call::Call;
+pub use call_site::CallSite;
+pub use client::Client;
+pub use contract::{BodyCodec, Handles, Operation, ResponseOf, Wire, body_codec};
 pub use deadline::{Cancellation, Deadline};
 pub use dialect::Dialect;
 pub use error::{CallError, Phase};
+pub use error_reason::CallErrorReason;
+pub use handled_call::HandledCall;
+pub use nowait::Nowait;
 pub use request::ServiceRequest;
 pub use response::{Handled, ResponseBody, ServiceResponse};
 pub(crate) use services::ResponseHandlers;
 pub use services::{Link, Origin, PendingResponse, Services};
+pub use typed_call::{TypedCall, TypedHandledCall, TypedResponse};
 
 pub(crate) use client::CallerContext;
 pub(crate) use request::JsonObjectWriter;

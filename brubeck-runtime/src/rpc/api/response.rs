@@ -1,6 +1,6 @@
 //! The response of a service, and the output of its response handler.
 
-use super::{CallError, ServiceRequest};
+use super::{CallError, CallErrorReason, ServiceRequest};
 use crate::json_parts;
 use crate::message::{CalledOperation, Message};
 use crate::outcome::Outcome;
@@ -11,6 +11,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::any::Any;
 use std::fmt;
+use std::sync::Arc;
 
 /// The response of a service: a status, headers and a body.
 ///
@@ -72,6 +73,8 @@ pub struct ResponseBody {
     pub parts: Vec<Bytes>,
     /// `None` if the protocol does not say how the call has ended.
     pub outcome: Option<Outcome>,
+    /// The address of the worker that has responded, for errors. `None` if the protocol does not know it.
+    pub worker: Option<Arc<str>>,
 }
 
 impl From<Bytes> for ResponseBody {
@@ -110,7 +113,7 @@ impl ServiceResponse<ResponseBody> {
             body: ResponseBody {
                 text: message.payload().clone(),
                 parts: message.parts().to_vec(),
-                outcome: None,
+                ..ResponseBody::default()
             },
         }
     }
@@ -203,6 +206,6 @@ impl fmt::Debug for Handled {
 /// A body that does not have the expected type is a [`BadReply`](CallError::BadReply).
 impl<F> From<serde_json::Error> for CallError<F> {
     fn from(error: serde_json::Error) -> CallError<F> {
-        CallError::BadReply(error.to_string().into())
+        CallError::BadReply(CallErrorReason::of(error))
     }
 }

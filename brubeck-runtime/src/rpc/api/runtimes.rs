@@ -1,6 +1,8 @@
 //! The link of a client that may outlive the tokio runtime in which it was created.
 
-use super::{CallError, Link, OpenLink, Origin, PendingResponse, ServiceAddress, ServiceRequest};
+use super::{
+    CallError, CallErrorReason, Link, OpenLink, Origin, PendingResponse, ServiceAddress, ServiceRequest,
+};
 use crate::error::Error;
 use futures_util::future::BoxFuture;
 use std::collections::BTreeSet;
@@ -128,9 +130,8 @@ impl SharedLinks {
     }
 
     fn for_call(&self) -> Result<Arc<dyn Link>, CallError> {
-        // The `Debug` text of the error includes its causes.
         self.current()
-            .map_err(|error| CallError::Refused(format!("{error:?}").into()))
+            .map_err(|error| CallError::Refused(CallErrorReason::of(error)))
     }
 
     /// Returns a link that has not lost its runtime, preferably that of the current runtime.

@@ -1,8 +1,8 @@
 //! The services that an application calls, and the links to them.
 
 use super::{
-    CallError, CallTarget, CallerContext, Client, Handled, ResponseBody, RuntimeLinks, ServiceAddress,
-    ServiceRequest, ServiceResponse,
+    CallError, CallErrorReason, CallSite, CallTarget, CallerContext, Client, Handled, ResponseBody,
+    RuntimeLinks, ServiceAddress, ServiceRequest, ServiceResponse,
 };
 use crate::message::Message;
 use bytes::Bytes;
@@ -128,21 +128,24 @@ impl Services {
 
     /// Returns the link to `service`, which is opened if the service is not registered yet.
     fn link(&self, service: &ServiceAddress) -> Result<Arc<dyn Link>, CallError> {
-        let refused = |reason: String| CallError::Refused(reason.into());
         let address = service.address();
+        let refused = |reason: CallErrorReason| {
+            let trace = self.caller.as_deref().map(|caller| &caller.trace);
+            CallError::Refused(reason).at(CallSite::of_service(address, trace))
+        };
         // The lock is held while the link is opened, so that concurrent callers do not open two.
         let mut registered = self.registered.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = registered.get(address) {
             return match known.address.conflict(service) {
                 None => Ok(known.link.clone()),
-                Some(conflict) => Err(refused(format!(
-                    "the service {address} is already registered with {conflict}; use the same options everywhere"
-                ))),
+                Some(conflict) => Err(refused(
+                    format!("the service {address} is already registered with {conflict}; use the same options everywhere")
+                        .into(),
+                )),
             };
         }
-        // The `Debug` text of the error includes its causes.
-        let link =
-            RuntimeLinks::open(service, self.open.clone()).map_err(|error| refused(format!("{error:?}")))?;
+        let link = RuntimeLinks::open(service, self.open.clone())
+            .map_err(|error| refused(CallErrorReason::of(error)))?;
         let known = Registered {
             address: service.clone(),
             link: link.clone(),

@@ -5,7 +5,7 @@ mod resolve;
 pub(crate) use resolve::system_resolver;
 
 use super::api::{
-    CallError, DeadlineTimer, Link, Origin, PendingResponse, Phase, ResponseBody, ServiceAddress,
+    CallError, CallSite, DeadlineTimer, Link, Origin, PendingResponse, Phase, ResponseBody, ServiceAddress,
     ServiceRequest, ServiceResponse,
 };
 use super::codec::WireReply;
@@ -86,12 +86,15 @@ struct PoolState {
 struct CallChannels {
     /// Notified when a worker has accepted the call. `None` after that, or if the caller does not wait for the acceptance.
     accepted: Option<oneshot::Sender<()>>,
-    result: oneshot::Sender<Result<WireReply, CallError>>,
+    result: oneshot::Sender<ReplyOfWorker>,
 }
 
+/// A reply and the address of its worker. An error has it in its site.
+type ReplyOfWorker = Result<(WireReply, Option<Arc<str>>), CallError>;
+
 struct WorkerConnection {
-    /// For the log.
-    address: String,
+    /// For errors and the log.
+    address: Arc<str>,
     /// The reason for which the connection was closed, and that was logged. `None` after a session was opened.
     logged_reason: Option<&'static str>,
     outbound: ClientSender,
@@ -225,7 +228,7 @@ impl CallerConfig {
 
 /// The future of a call. Dropping it cancels the call.
 struct PoolCall {
-    result: oneshot::Receiver<Result<WireReply, CallError>>,
+    result: oneshot::Receiver<ReplyOfWorker>,
     /// Used if the future is not polled in the runtime of the pool. That runtime may not be running, as one with a single thread
     /// between two `block_on`, and then nothing else ends the call.
     timer: DeadlineTimer,
@@ -244,15 +247,15 @@ impl Future for PoolCall {
             result = Pin::new(&mut call.result).poll(cx);
             if result.is_pending() {
                 let phase = Phase::Running;
-                return Poll::Ready(Err(CallError::Deadline { phase }));
+                return Poll::Ready(Err(CallError::deadline(phase)));
             }
         }
         let result = std::task::ready!(result);
         call.cancel_on_drop.ended = true;
         Poll::Ready(
             result
-                .unwrap_or(Err(CallError::ShuttingDown))
-                .map(convert::to_service_response),
+                .unwrap_or(Err(CallError::shutting_down()))
+                .map(|(reply, worker)| convert::to_service_response(reply, worker)),
         )
     }
 }
@@ -352,7 +355,7 @@ fn to_caller_event(peer: PeerId, address: &str, event: ClientEvent) -> CallerEve
 impl PoolInner {
     /// Adds a worker and connects to it in the background. May be called outside of the runtime.
     pub(super) fn connect_worker(self: &Arc<Self>, endpoint: Endpoint) -> Result<PeerId, TransportError> {
-        let address = endpoint.to_string();
+        let address: Arc<str> = endpoint.to_string().into();
         if self.lock().workers.len() >= MAX_CONNECTED_WORKERS {
             let reason = format!(
                 "{MAX_CONNECTED_WORKERS} workers are connected, including those that were removed and finish their calls; \
@@ -439,8 +442,8 @@ impl PoolInner {
 }
 
 impl PoolState {
-    /// Adds the address of the service to an error, and a paused clock as its cause.
-    fn locate(&self, error: CallError) -> CallError {
+    /// Adds the reason why no worker is reachable: that of the connections, or a paused clock.
+    fn explain(&self, error: CallError) -> CallError {
         let address = &self.address;
         match error {
             CallError::NoWorkers(_) if self.network && self.clock.has_jumped() => CallError::NoWorkers(
@@ -455,7 +458,6 @@ impl PoolState {
                 let cause = errors.next().map(|error| format!(" ({error})")).unwrap_or_default();
                 CallError::NoWorkers(format!("{address}: {reason}{cause}").into())
             }
-            CallError::TooLarge(reason) => CallError::TooLarge(format!("{address}: {reason}").into()),
             other => other,
         }
     }
@@ -487,9 +489,14 @@ impl PoolState {
                     let _ = accepted.send(());
                 }
             }
-            CallerAction::Finish { call, outcome } => {
+            CallerAction::Finish { call, peer, outcome } => {
                 if let Some(pending) = self.calls.remove(&call) {
-                    let outcome = outcome.map_err(|error| self.locate(error));
+                    let worker = peer.and_then(|peer| self.workers.get(&peer));
+                    let worker = worker.map(|worker| worker.address.clone());
+                    let outcome = match outcome {
+                        Ok(reply) => Ok((reply, worker)),
+                        Err(error) => Err(self.explain(error).at(CallSite::of_worker(worker))),
+                    };
                     // Fails if the future of the call is being dropped on another thread.
                     let _ = pending.result.send(outcome);
                 }
@@ -498,10 +505,15 @@ impl PoolState {
                 if let Some(worker) = self.workers.get_mut(&peer) {
                     // A denial would be logged with every attempt.
                     if worker.logged_reason.replace(reason) == Some(reason) {
-                        tracing::debug!(worker.address, link, reason, "closing connection to worker again");
+                        tracing::debug!(
+                            worker.address = &*worker.address,
+                            link,
+                            reason,
+                            "closing connection to worker again"
+                        );
                     } else {
                         tracing::warn!(
-                            worker.address,
+                            worker.address = &*worker.address,
                             link,
                             reason,
                             "closing connection to worker, reconnecting until it is usable"
@@ -514,7 +526,10 @@ impl PoolState {
                 if let Some(worker) = self.workers.get_mut(&peer)
                     && worker.logged_reason.take().is_some()
                 {
-                    tracing::info!(worker.address, "connection to worker is usable again");
+                    tracing::info!(
+                        worker.address = &*worker.address,
+                        "connection to worker is usable again"
+                    );
                 }
             }
             CallerAction::PeerRemoved { peer } => {

@@ -183,8 +183,8 @@ impl Ledger {
                 return Err(format!("P4: call {tag} got a reply but never started"));
             }
             Ok(_) => false,
-            Err(CallError::Lost { may_have_run }) => !may_have_run,
-            Err(CallError::Deadline { phase }) => *phase != Phase::Running,
+            Err(CallError::Lost { may_have_run, .. }) => !may_have_run,
+            Err(CallError::Deadline { phase, .. }) => *phase != Phase::Running,
             Err(CallError::BadReply(_)) => false,
             Err(_) => true,
         };
@@ -201,10 +201,15 @@ impl Ledger {
             Err(CallError::NoWorkers(_)) => &mut counts.no_workers,
             Err(CallError::Deadline {
                 phase: Phase::Waiting,
+                ..
             }) => &mut counts.waiting,
-            Err(CallError::Deadline { phase: Phase::Queued }) => &mut counts.queued,
+            Err(CallError::Deadline {
+                phase: Phase::Queued, ..
+            }) => &mut counts.queued,
             Err(CallError::Deadline { .. }) => &mut counts.running,
-            Err(CallError::Lost { may_have_run: true }) => &mut counts.lost,
+            Err(CallError::Lost {
+                may_have_run: true, ..
+            }) => &mut counts.lost,
             Err(CallError::Lost { .. }) => &mut counts.lost_unrun,
             Err(_) => &mut counts.other,
         } += 1;

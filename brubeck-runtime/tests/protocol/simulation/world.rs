@@ -729,7 +729,7 @@ impl World {
                     .ok_or("a call was accepted that is unknown or has ended")?;
                 self.ledger.accept(tag)?;
             }
-            CallerAction::Finish { call, outcome } => {
+            CallerAction::Finish { call, outcome, .. } => {
                 let node = &mut self.callers[caller];
                 let tag = node.tags.remove(&call).ok_or_else(|| {
                     format!("P1: {call:?} ended twice or after it was cancelled: {outcome:?}")

@@ -2,7 +2,7 @@
 
 use super::queue::{ActiveCall, CallState};
 use super::{CallId, CallOptions, Caller, CallerAction, CallerTimer};
-use crate::rpc::api::{CallError, Phase};
+use crate::rpc::api::{CallError, CallErrorReason, Phase};
 use crate::rpc::codec::{CallRequest, Denial, limits};
 use crate::rpc::core::{MAX_RETRY_AFTER, MIN_RETRY_AFTER, Moment, TOO_MANY_HOPS, moving_average};
 use std::borrow::Cow;
@@ -87,6 +87,7 @@ impl Caller {
             self.count_error(&error);
             return actions.push(CallerAction::Finish {
                 call: id,
+                peer: None,
                 outcome: Err(error),
             });
         }
@@ -122,13 +123,11 @@ impl Caller {
         options: CallOptions,
     ) -> Result<(), CallError> {
         if self.closing {
-            return Err(CallError::ShuttingDown);
+            return Err(CallError::shutting_down());
         }
         self.check_request(request)?;
         if deadline <= self.now {
-            return Err(CallError::Deadline {
-                phase: Phase::Waiting,
-            });
+            return Err(CallError::deadline(Phase::Waiting));
         }
         if !options.wait_for_ready {
             self.check_available()?;
@@ -140,7 +139,7 @@ impl Caller {
     fn check_request(&self, request: &CallRequest) -> Result<(), CallError> {
         request
             .validate()
-            .map_err(|error| CallError::Refused(error.to_string().into()))?;
+            .map_err(|error| CallError::Refused(CallErrorReason::of(error)))?;
         if request.hops > limits::MAX_HOPS {
             return Err(CallError::Refused(TOO_MANY_HOPS.into()));
         }
@@ -170,7 +169,8 @@ impl Caller {
         let estimated_wait = self
             .service_time
             .estimate_wait(self.queue.len(), self.total_capacity());
-        if self.queue.len() >= self.config.max_queue {
+        let is_full = self.queue.len() >= self.config.max_queue;
+        if is_full {
             // A full queue means overload for every call, no matter how much time it has left.
             self.overload.begin(now, cooldown, Duration::MAX);
         } else if estimated_wait.is_some_and(|wait| wait > time_left) {
@@ -180,10 +180,25 @@ impl Caller {
         } else if fits_in_memory {
             return Ok(());
         }
-        Err(CallError::Busy {
-            retry_after: estimated_wait
+        let busy = CallError::busy(
+            estimated_wait
                 .unwrap_or(DEFAULT_RETRY_AFTER)
                 .clamp(MIN_RETRY_AFTER, MAX_RETRY_AFTER),
+        );
+        // A limit of this client, which more workers would not raise.
+        Err(if !fits_in_memory {
+            busy.because(format!(
+                "the calls of this client that have not ended have {} bytes, and with the {size} bytes of this one they exceed its limit of {} \
+                 bytes; make fewer calls at once, or raise the limit with `ServiceAddress::body_limit`",
+                self.pending_bytes, self.config.max_pending_bytes
+            ))
+        } else if is_full {
+            busy.because(format!(
+                "{} calls wait in this client, which is its limit; add workers, or raise the limit with `ServiceAddress::concurrency`",
+                self.queue.len()
+            ))
+        } else {
+            busy
         })
     }
 
@@ -215,13 +230,11 @@ impl Caller {
         // Report a denial only if all workers agree on it. Otherwise some are not reachable, or the reasons differ.
         let reason = match denials().next().flatten() {
             Some(denial) if denials().all(|other| other == Some(denial)) => denial,
-            _ => return Err(CallError::NoWorkers(self.unreachable_reason())),
+            _ => return Err(CallError::NoWorkers(self.unreachable_reason().into())),
         };
         Err(match reason {
-            Denial::Version | Denial::NotSealed => CallError::Refused(Cow::Borrowed(reason.advice())),
-            Denial::Full => CallError::Busy {
-                retry_after: MAX_RETRY_AFTER,
-            },
+            Denial::Version | Denial::NotSealed => CallError::Refused(reason.advice().into()),
+            Denial::Full => CallError::busy(MAX_RETRY_AFTER),
         })
     }
 }

@@ -7,6 +7,9 @@ use crate::rpc::api::{CallError, Phase};
 use crate::rpc::codec::{WireMessage, WireReply};
 use std::cmp::Reverse;
 
+/// The reason of a lost call whose connection did not end by a message of the worker.
+pub(super) const CONNECTION_CLOSED: &str = "the connection was closed";
+
 impl Caller {
     /// Removes a call from every collection. If the call is in flight and `notify_worker` is set, cancels it at its worker.
     pub(super) fn remove_call(
@@ -63,7 +66,15 @@ impl Caller {
             Ok(_) => self.counters.replies += 1,
             Err(error) => self.count_error(error),
         }
-        actions.push(CallerAction::Finish { call: id, outcome });
+        let peer = match pending.state {
+            CallState::Sent { peer, .. } => Some(peer),
+            CallState::Queued(_) | CallState::RetryDelay(_) => None,
+        };
+        actions.push(CallerAction::Finish {
+            call: id,
+            peer,
+            outcome,
+        });
     }
 
     pub(super) fn count_error(&mut self, error: &CallError) {
@@ -85,7 +96,7 @@ impl Caller {
             CallState::Sent { .. } => Phase::Running,
             CallState::Queued(_) | CallState::RetryDelay(_) => Phase::Waiting,
         };
-        self.report_outcome(id, &pending, Err(CallError::Deadline { phase }), actions);
+        self.report_outcome(id, &pending, Err(CallError::deadline(phase)), actions);
     }
 
     /// Fails the queued and delayed calls if there is no worker left to wait for, except those with `wait_for_ready`.
@@ -107,11 +118,12 @@ impl Caller {
     /// Ends the session or the handshake with a worker, if there is one, and retries or fails its calls in flight.
     ///
     /// `last_received` is the last request id that the worker reported when it ended the session; the worker never begins later
-    /// requests. Without such a report, every call in flight may have run.
+    /// requests. Without such a report, every call in flight may have run. `reason` is for the errors of the calls.
     pub(super) fn end_session(
         &mut self,
         id: PeerId,
         last_received: Option<u64>,
+        reason: &'static str,
         actions: &mut Vec<CallerAction>,
     ) {
         let Some(peer) = self.peers.get_mut(&id) else {
@@ -125,7 +137,7 @@ impl Caller {
             lost.sort_unstable_by_key(|(request_id, _)| Reverse(*request_id));
             for (request_id, call) in lost {
                 let may_have_run = last_received.is_none_or(|last| request_id <= last);
-                self.handle_lost_call(call, may_have_run, actions);
+                self.handle_lost_call(call, may_have_run, reason, actions);
             }
         }
         self.remove_peer_if_done(id, actions);
@@ -146,6 +158,6 @@ impl Caller {
             link: peer.link,
             reason,
         });
-        self.end_session(id, last_received, actions);
+        self.end_session(id, last_received, reason, actions);
     }
 }

@@ -3,7 +3,7 @@
 use super::peer::PeerState;
 use super::queue::CallState;
 use super::{CallId, Caller, CallerAction, PeerId};
-use crate::rpc::api::CallError;
+use crate::rpc::api::{CallError, CallErrorReason};
 use crate::rpc::codec::{WireMessage, WireRequest};
 
 /// The fixed-point scale of a load: the number of steps between an idle and a full worker.
@@ -92,7 +92,7 @@ impl Caller {
             Err(error) => {
                 // A placeholder state: the call is in no queue, so `finish` has nothing to remove it from.
                 pending.state = CallState::RetryDelay(now);
-                return self.finish(id, Err(CallError::Refused(error.to_string().into())), actions);
+                return self.finish(id, Err(CallError::Refused(CallErrorReason::of(error))), actions);
             }
         };
         pending.state = CallState::Sent {

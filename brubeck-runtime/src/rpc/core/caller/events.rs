@@ -115,6 +115,8 @@ pub enum CallerAction {
     Finish {
         /// The id of the call.
         call: CallId,
+        /// The worker to which the call was sent last, unless it waits to be sent again.
+        peer: Option<PeerId>,
         /// The reply, with any status, or the error.
         outcome: Result<WireReply, CallError>,
     },

@@ -1,5 +1,6 @@
 //! The caller's side of the handshake that opens a session: `hello`, `welcome`.
 
+use super::completion::CONNECTION_CLOSED;
 use super::peer::{PeerState, ReadySession};
 use super::{Caller, CallerAction, PeerId};
 use crate::rpc::codec::{Hello, Position, RawMessage, VERSION, Welcome, WireMessage, encode};
@@ -13,7 +14,7 @@ impl Caller {
             return;
         };
         if !matches!(peer.state, PeerState::Disconnected) {
-            self.end_session(id, None, actions);
+            self.end_session(id, None, CONNECTION_CLOSED, actions);
         }
         let hello = WireMessage::Hello(Hello {
             version: VERSION,

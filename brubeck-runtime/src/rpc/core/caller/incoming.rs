@@ -4,7 +4,7 @@ use super::peer::{PeerState, ReadySession};
 use super::queue::CallState;
 use super::retry::RetryBudgetCost;
 use super::{CallId, Caller, CallerAction, PeerId};
-use crate::rpc::api::{CallError, Phase};
+use crate::rpc::api::{CallError, CallErrorReason, Phase};
 use crate::rpc::codec::{ErrorCode, ErrorReply, RawMessage, WireMessage, WireReply};
 use crate::rpc::core::channel::ReceiveError;
 use crate::rpc::core::{MAX_RETRY_AFTER, MIN_RETRY_AFTER};
@@ -59,7 +59,7 @@ impl Caller {
             Err(ReceiveError::Invalid(invalid)) => {
                 self.counters.invalid += 1;
                 if let Some(request_id) = invalid.request_id {
-                    let error = CallError::BadReply(invalid.error.to_string().into());
+                    let error = CallError::BadReply(CallErrorReason::of(invalid.error));
                     self.complete(id, request_id, None, Err(error), actions);
                 }
             }
@@ -181,26 +181,24 @@ impl Caller {
                     peer.busy_until = self.now + retry_after;
                     self.schedule_wake(id);
                 }
-                let error = CallError::Busy { retry_after };
+                let error = CallError::busy(retry_after);
                 return self.not_begun(id, request_id, limit, RetryBudgetCost::One, error, actions);
             }
             ErrorCode::Draining => {
                 if let Some(ready) = self.ready_mut(id) {
                     ready.draining = true;
                 }
-                let error = CallError::Lost { may_have_run: false };
+                let error = CallError::lost(false);
                 return self.not_begun(id, request_id, limit, RetryBudgetCost::Free, error, actions);
             }
             ErrorCode::TimedOut if !may_have_run => {
-                let error = CallError::Deadline { phase: Phase::Queued };
+                let error = CallError::deadline(Phase::Queued);
                 return self.not_begun(id, request_id, limit, RetryBudgetCost::One, error, actions);
             }
             ErrorCode::Cancelled => {
                 return self.cancelled_by_worker(id, request_id, limit, may_have_run, actions);
             }
-            ErrorCode::TimedOut => CallError::Deadline {
-                phase: Phase::Running,
-            },
+            ErrorCode::TimedOut => CallError::deadline(Phase::Running),
             ErrorCode::Refused | ErrorCode::BadRequest => CallError::Refused(message.to_string().into()),
             ErrorCode::TooLarge => CallError::TooLarge(message.to_string().into()),
             ErrorCode::Failed => CallError::BadReply(message.to_string().into()),
@@ -221,7 +219,7 @@ impl Caller {
         ready.limit = limit;
         match ready.in_flight.remove(&request_id) {
             Some(call) => {
-                self.handle_lost_call(call, may_have_run, actions);
+                self.handle_lost_call(call, may_have_run, "the worker stopped the handler", actions);
                 self.remove_peer_if_done(id, actions);
             }
             // The usual case: the call was removed when its cancellation was sent.

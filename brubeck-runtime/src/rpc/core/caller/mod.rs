@@ -12,6 +12,7 @@ mod peer;
 mod queue;
 mod retry;
 
+use completion::CONNECTION_CLOSED;
 use std::collections::BTreeMap;
 
 pub use config::{CallerConfig, CallerCounters};
@@ -221,7 +222,7 @@ impl Caller {
 
     fn link_down(&mut self, id: PeerId, link: u64, actions: &mut Vec<CallerAction>) {
         match self.peers.get_mut(&id) {
-            Some(peer) if peer.link == link => self.end_session(id, None, actions),
+            Some(peer) if peer.link == link => self.end_session(id, None, CONNECTION_CLOSED, actions),
             Some(peer) => {
                 // If the link is newer than the known one, its `LinkUp` has not arrived. Remember the number, so that a late
                 // `LinkUp` is ignored.
@@ -235,7 +236,7 @@ impl Caller {
     fn close(&mut self, actions: &mut Vec<CallerAction>) {
         self.closing = true;
         for call in self.queue.all() {
-            self.finish(call, Err(CallError::ShuttingDown), actions);
+            self.finish(call, Err(CallError::shutting_down()), actions);
         }
         let peers: Vec<PeerId> = self.peers.keys().copied().collect();
         for id in peers {

@@ -49,15 +49,15 @@ impl ActiveCall {
             return error;
         }
         match error {
-            CallError::Deadline { .. } => CallError::Deadline {
-                phase: Phase::Running,
-            },
+            CallError::Deadline { .. } => CallError::deadline(Phase::Running),
+            CallError::Lost { reason, .. } => CallError::lost(true).because(reason.to_string()),
             CallError::NoWorkers(_)
             | CallError::Busy { .. }
-            | CallError::Lost { .. }
             | CallError::Refused(_)
             | CallError::TooLarge(_)
-            | CallError::ShuttingDown => CallError::Lost { may_have_run: true },
+            | CallError::ShuttingDown(_) => {
+                CallError::lost(true).because(format!("it was sent again, which ended with: {error}"))
+            }
             other => other,
         }
     }

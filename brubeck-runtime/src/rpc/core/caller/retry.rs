@@ -82,9 +82,10 @@ impl Caller {
         &mut self,
         id: CallId,
         may_have_run: bool,
+        reason: &'static str,
         actions: &mut Vec<CallerAction>,
     ) {
-        let lost = CallError::Lost { may_have_run };
+        let lost = CallError::lost(may_have_run).because(reason);
         if !may_have_run {
             return self.reroute(id, RetryBudgetCost::Free, lost, actions);
         }
@@ -129,7 +130,7 @@ impl Caller {
             return;
         };
         if self.closing {
-            return self.finish(id, Err(CallError::ShuttingDown), actions);
+            return self.finish(id, Err(CallError::shutting_down()), actions);
         }
         if pending.attempts >= self.config.max_attempts || !self.charge_retry(cost) {
             return self.finish(id, Err(error), actions);
@@ -196,7 +197,7 @@ impl Caller {
             .ready_mut()
             .is_some_and(|ready| ready.in_flight.remove(&request_id).is_some())
         {
-            let error = CallError::Lost { may_have_run: false };
+            let error = CallError::lost(false);
             self.reroute(id, RetryBudgetCost::Free, error, actions);
             self.remove_peer_if_done(sent_to, actions);
         }

@@ -1,0 +1,188 @@
+//! A call of a path that has not been sent yet.
+
+use super::{CallError, Client, HandledCall, ServiceRequest, ServiceResponse};
+use crate::method::Method;
+use futures_util::future::BoxFuture;
+use serde::Serialize;
+use std::time::Duration;
+
+/// A call of a service that has not been sent yet.
+///
+/// ```
+/// # use brubeck::{CallError, Client};
+/// # use std::time::Duration;
+/// # async fn example(slow: Client) -> Result<(), CallError> {
+/// // Wait for the response.
+/// let response = slow.request("/service/slow").argument("text", "hi").timeout(Duration::from_secs(2)).await?;
+/// // Wait for the response and for the output of its response handler.
+/// let (response, handled) = slow.request("/service/slow").argument("text", "hi").handled().await?;
+/// // Do not wait: the response handler runs when the response arrives.
+/// slow.request("/service/slow").argument("text", "hi").nowait();
+/// # Ok(()) }
+/// ```
+///
+/// A call that is awaited ends by its deadline with a response or a [`CallError`]. The timeout is 10 seconds unless
+/// [`timeout`](Call::timeout) sets another one. Dropping the future cancels the call. The service then stops the handler if it
+/// is `async`, and notifies a `blocking` one; the dialects of the Python original can do neither.
+///
+/// A response whose status is an error is still a response: check [`status`](ServiceResponse::status).
+#[must_use = "a call does nothing until it is awaited or sent with `nowait`"]
+#[derive(Clone, Debug)]
+pub struct Call {
+    pub(super) client: Client,
+    pub(super) request: ServiceRequest,
+    pub(super) timeout: Duration,
+}
+
+impl Call {
+    /// Sets the method. The default is [`Method::Request`].
+    ///
+    /// ```
+    /// # use brubeck::prelude::*;
+    /// # use brubeck::Method;
+    /// # async fn example(slow: Client) -> Result<(), CallError> {
+    /// let response = slow.request("/service/slow").method(Method::Get).await?;
+    /// # Ok(()) }
+    /// ```
+    pub fn method(mut self, method: Method) -> Call {
+        self.request = self.request.with_method(method);
+        self
+    }
+
+    /// Sets a named argument, replacing an argument of the same name.
+    ///
+    /// ```
+    /// # use brubeck::prelude::*;
+    /// # async fn example(slow: Client) -> Result<(), CallError> {
+    /// let response = slow.request("/service/slow").argument("text", "hello").argument("width", 200).await?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// The value is sent as JSON. The handler reads it with an [`Arg`](crate::Arg) of this name. A call with a value that cannot be
+    /// serialized fails with [`Refused`](CallError::Refused), and so does a call with arguments and a [`body`](Call::body) that is not a
+    /// JSON object: see [`ServiceRequest::body`].
+    pub fn argument(mut self, name: impl Into<String>, value: impl Serialize) -> Call {
+        self.request = self.request.argument(name, value);
+        self
+    }
+
+    /// Sets a header, replacing a header of the same name.
+    ///
+    /// ```
+    /// # use brubeck::prelude::*;
+    /// # async fn example(slow: Client) -> Result<(), CallError> {
+    /// let response = slow.request("/service/slow").header("x-tenant", "blue").await?;
+    /// # Ok(()) }
+    /// ```
+    pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Call {
+        self.request = self.request.header(name, value);
+        self
+    }
+
+    /// Sets the body, which is sent as JSON; see [`ServiceRequest::body`].
+    ///
+    /// ```
+    /// # use brubeck::prelude::*;
+    /// # async fn example(slow: Client) -> Result<(), CallError> {
+    /// let response = slow.request("/service/slow").body(vec![1, 2, 3]).await?; // sends [1,2,3]
+    /// # Ok(()) }
+    /// ```
+    pub fn body(mut self, value: impl Serialize) -> Call {
+        self.request = self.request.body(value);
+        self
+    }
+
+    /// Sets the timeout of the whole call, including the wait for a worker and retries. The default is 10 seconds.
+    ///
+    /// ```
+    /// # use brubeck::prelude::*;
+    /// # use std::time::Duration;
+    /// # async fn example(slow: Client) {
+    /// match slow.request("/service/slow").timeout(Duration::from_secs(2)).await {
+    ///     Err(CallError::Deadline { phase, .. }) => println!("no response in two seconds: {phase:?}"),
+    ///     other => println!("{other:?}"),
+    /// }
+    /// # }
+    /// ```
+    ///
+    /// A call that has no response by then fails with [`CallError::Deadline`], whose [`Phase`](crate::Phase) says whether the handler may have run.
+    ///
+    /// The timeout starts when the call is awaited or sent with [`nowait`](Call::nowait). A call that a handler makes also
+    /// ends at the [`Deadline`](super::Deadline) of the handler, if that is earlier. A timeout that is too long for an
+    /// `Instant`, such as `Duration::MAX`, becomes one hour.
+    pub fn timeout(mut self, timeout: Duration) -> Call {
+        self.timeout = timeout;
+        self
+    }
+
+    /// Returns the request without sending it.
+    ///
+    /// ```
+    /// # use brubeck::prelude::*;
+    /// # async fn example(slow: Client) -> Result<(), CallError> {
+    /// let request = slow.request("/service/slow").argument("text", "hello").into_request();
+    /// assert_eq!(request.arguments()["text"], "hello");
+    /// # Ok(()) }
+    /// ```
+    pub fn into_request(self) -> ServiceRequest {
+        self.request
+    }
+
+    /// Also waits for the response handler of this application, and returns its output.
+    ///
+    /// ```
+    /// use brubeck::prelude::*;
+    ///
+    /// #[response_handler("/service/slow")]
+    /// async fn on_slow(response: ServiceResponse<String>) -> usize {
+    ///     response.body.len()
+    /// }
+    ///
+    /// #[get("/length")]
+    /// async fn length(services: Services) -> Result<String, CallError> {
+    ///     let slow = services.register("ipc://run/slow", "my_shared_secret")?;
+    ///     let (response, handled) = slow.request("/service/slow").handled().await?;
+    ///     Ok(format!("{} has {:?} bytes", response.body, handled.downcast::<usize>()))
+    /// }
+    /// # const ROUTES: Routes<()> = routes![on_slow, length];
+    /// ```
+    ///
+    /// The first response handler that matches the path runs. The output is [`Handled::NONE`] if there is none, if it rejected the
+    /// response or panicked, or if the client belongs to no application. The [`timeout`](Call::timeout) does not limit the response
+    /// handler. [`TypedCall::handled_by`](super::TypedCall::handled_by) is the form with a contract.
+    ///
+    /// # Errors
+    ///
+    /// Awaiting the returned value returns a [`CallError`], as awaiting the call does. No response handler runs then.
+    pub fn handled(self) -> HandledCall {
+        HandledCall { call: self }
+    }
+
+    /// Marks the call as idempotent, so that it may be retried; see [`ServiceRequest::idempotent`].
+    ///
+    /// ```
+    /// # use brubeck::prelude::*;
+    /// # async fn example(slow: Client) -> Result<(), CallError> {
+    /// let response = slow.request("/service/slow").idempotent().await?;
+    /// # Ok(()) }
+    /// ```
+    pub fn idempotent(mut self) -> Call {
+        self.request = self.request.idempotent();
+        self
+    }
+}
+
+impl IntoFuture for Call {
+    type Output = Result<ServiceResponse, CallError>;
+    type IntoFuture = BoxFuture<'static, Self::Output>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        let mut sent = self.start();
+        Box::pin(async move {
+            let response = (&mut sent).await?;
+            let worker = response.body.worker.clone();
+            let undecodable = |error| CallError::from(error).at(sent.site_of(worker));
+            response.decode().map_err(undecodable)
+        })
+    }
+}

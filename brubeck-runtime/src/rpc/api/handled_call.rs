@@ -1,0 +1,58 @@
+//! A call whose response handler is awaited, too.
+
+use super::sending::SentCall;
+use super::{Call, CallError, CallTarget, Handled, ResponseBody, ServiceResponse};
+use futures_util::future::BoxFuture;
+
+/// A call whose response handler is awaited too; see [`Call::handled`].
+///
+/// ```
+/// # use brubeck::{CallError, Client};
+/// # async fn example(slow: Client) -> Result<(), CallError> {
+/// let (response, handled) = slow.request("/service/slow").handled().await?;
+/// let length: Option<usize> = handled.downcast();
+/// # Ok(()) }
+/// ```
+///
+/// Awaiting it returns the response and the output of the handler, which is [`Handled::NONE`] if no handler ran to its end.
+#[must_use = "a call does nothing until it is awaited"]
+#[derive(Debug)]
+pub struct HandledCall {
+    pub(super) call: Call,
+}
+
+impl HandledCall {
+    /// Runs the call and its response handler.
+    ///
+    /// Returns the response and the output of the handler, which is `None` if the client belongs to no application or if
+    /// no handler ran to its end. Also returns the call, for errors.
+    pub(super) async fn run(
+        self,
+    ) -> Result<(ServiceResponse<ResponseBody>, Option<Handled>, SentCall), CallError> {
+        let caller = self.call.client.caller.as_ref();
+        let handlers = caller.map(|caller| caller.handlers.clone());
+        let target = CallTarget::of(&self.call.request);
+        let mut sent = self.call.start();
+        let response = (&mut sent).await?;
+        let handled = match handlers {
+            Some(handlers) => handlers.respond(response.clone().into_message(&target)).await,
+            None => None,
+        };
+        Ok((response, handled, sent))
+    }
+}
+
+impl IntoFuture for HandledCall {
+    type Output = Result<(ServiceResponse, Handled), CallError>;
+    type IntoFuture = BoxFuture<'static, Self::Output>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(async move {
+            let (response, handled, sent) = self.run().await?;
+            let worker = response.body.worker.clone();
+            let undecodable = |error| CallError::from(error).at(sent.site_of(worker));
+            let response = response.decode().map_err(undecodable)?;
+            Ok((response, handled.unwrap_or(Handled::NONE)))
+        })
+    }
+}

@@ -1,0 +1,170 @@
+//! Sends calls: computes their deadline and their trace, and says in their errors where they went.
+
+use super::call_site::CallOrigin;
+use super::{
+    Call, CallError, CallSite, Link, Origin, PendingResponse, ResponseBody, ServiceRequest, ServiceResponse,
+};
+use crate::trace::Trace;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+use tokio::time::Instant;
+use tracing::{Instrument, Span};
+
+impl Call {
+    /// Starts the call and returns the future of its response.
+    pub(super) fn start(self) -> SentCall {
+        let (origin, prepared) = self.prepare();
+        SentCall {
+            origin,
+            response: match prepared {
+                Ok(prepared) => prepared.send(),
+                Err(error) => Box::pin(std::future::ready(Err(error))),
+            },
+        }
+    }
+
+    /// Computes the deadline of the call, and adds hop count and trace to the request. Returns an error if the request is not
+    /// valid.
+    pub(super) fn prepare(self) -> (CallOrigin, Result<PreparedCall, CallError>) {
+        let now = Instant::now();
+        // The sum overflows only for timeouts such as `Duration::MAX`. One hour stands for them, as documented.
+        let own_deadline = now
+            .checked_add(self.timeout)
+            .unwrap_or(now + Duration::from_secs(3600));
+        let link = self.client.link;
+        let (origin, deadline, request) = match self.client.caller.as_deref() {
+            Some(caller) => (
+                caller.origin.clone(),
+                caller.deadline.or_sooner(own_deadline),
+                self.request.with_trace(caller.hops, caller.trace.child()),
+            ),
+            None => (
+                None,
+                own_deadline,
+                self.request.with_trace(0, Trace::new_root(false)),
+            ),
+        };
+        let call_origin = CallOrigin::new(link.clone(), &request);
+        if let Some(reason) = request.invalid_reason() {
+            return (call_origin, Err(CallError::Refused(reason.to_owned().into())));
+        }
+        let prepared = PreparedCall {
+            link,
+            request,
+            origin,
+            deadline,
+        };
+        (call_origin, Ok(prepared))
+    }
+
+    /// Returns the site of a call that is not sent.
+    pub(super) fn site(&self) -> CallSite {
+        let trace = self.client.caller.as_deref().map(|caller| &caller.trace);
+        CallOrigin::new(self.client.link.clone(), &self.request)
+            .with_trace(trace)
+            .site()
+    }
+}
+
+/// A call that is ready to be passed to its link.
+pub(super) struct PreparedCall {
+    link: Arc<dyn Link>,
+    request: ServiceRequest,
+    origin: Option<Origin>,
+    deadline: Instant,
+}
+
+impl PreparedCall {
+    /// Returns the `tracing` span of the call.
+    fn span(&self) -> Span {
+        tracing::info_span!(
+            "call",
+            service = self.link.address(),
+            path = self.request.path(),
+            traceparent = self.request.trace().map(tracing::field::debug),
+        )
+    }
+
+    fn send(self) -> PendingResponse {
+        let span = self.span();
+        let PreparedCall {
+            link,
+            request,
+            origin,
+            deadline,
+        } = self;
+        #[cfg(feature = "metrics")]
+        let started = std::time::Instant::now();
+        let response = link.call(request, origin, deadline);
+        #[cfg(feature = "metrics")]
+        let response = record(&*link, started, response);
+        // `instrument` needs another box, which calls without a trace subscriber should not pay for.
+        if span.is_disabled() {
+            response
+        } else {
+            Box::pin(response.instrument(span))
+        }
+    }
+
+    /// Sends the call and waits until a worker has accepted it. Returns the future of its response.
+    pub(super) async fn send_until_accepted(self) -> Result<PendingResponse, CallError> {
+        let span = self.span();
+        let PreparedCall {
+            link,
+            request,
+            origin,
+            deadline,
+        } = self;
+        // The recorded time includes the wait for a worker.
+        #[cfg(feature = "metrics")]
+        let started = std::time::Instant::now();
+        let accepted = link
+            .post(request, origin, deadline)
+            .instrument(span.clone())
+            .await;
+        #[cfg(feature = "metrics")]
+        let accepted = match accepted {
+            Ok(response) => Ok(record(&*link, started, response)),
+            Err(error) => {
+                super::metrics::record_failed_call(link.address().to_owned(), started, &error);
+                Err(error)
+            }
+        };
+        Ok(Box::pin(accepted?.instrument(span)))
+    }
+}
+
+#[cfg(feature = "metrics")]
+fn record(link: &dyn Link, started: std::time::Instant, response: PendingResponse) -> PendingResponse {
+    Box::pin(super::metrics::record_call(
+        link.address().to_owned(),
+        started,
+        response,
+    ))
+}
+
+/// The future of a response, whose errors say where the call went.
+pub(super) struct SentCall {
+    origin: CallOrigin,
+    response: PendingResponse,
+}
+
+impl SentCall {
+    /// Returns the site of the call, which was sent to this worker.
+    pub(super) fn site_of(&self, worker: Option<Arc<str>>) -> CallSite {
+        let mut site = CallSite::of_worker(worker);
+        site.merge(self.origin.site());
+        site
+    }
+}
+
+impl Future for SentCall {
+    type Output = Result<ServiceResponse<ResponseBody>, CallError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let response = ready!(self.response.as_mut().poll(cx));
+        Poll::Ready(response.map_err(|error| error.at(self.origin.site())))
+    }
+}
