@@ -75,6 +75,7 @@ pub use link::{
 };
 pub use listener::{
     AcceptedConnection, ConnectionLimits, ConnectionSlot, HandshakeSlot, PeerStream, ZmtpListener,
+    source_address,
 };
 pub use memory::InMemory;
 pub use queue::{

@@ -31,15 +31,20 @@ pub struct ServerLimits {
     pub max_message_bytes: usize,
     /// Maximum number of frames in a message from a peer. More frames close the connection. Default: 16.
     pub max_frames: usize,
-    /// Timeout of the handshake with a peer. A peer that takes longer is disconnected. Default: 5 s.
+    /// Timeout of the handshake with a peer, from the accepted connection on. A peer that takes longer is disconnected. Default:
+    /// 5 s.
     pub handshake_timeout: Duration,
-    /// Maximum number of connections. Further connections are closed. On Linux, the maximum is lowered if it exceeds the
-    /// limit of open files minus 64, which are reserved for the rest of the process. Default: 4096.
+    /// If set, a peer with [credentials](crate::WrappedStream::credentials) must be [admitted](crate::ServerSender::admit) within
+    /// `handshake_timeout`, which also counts as part of its handshake. Until then, a message from it has at most this number of
+    /// bytes. Default: `None`.
+    pub unadmitted_message_bytes: Option<usize>,
+    /// Maximum number of connections. On Linux, the maximum is lowered if it exceeds the limit of open files minus 64, which are
+    /// reserved for the rest of the process. For this limit and the next two see
+    /// [`ConnectionLimits`](crate::ConnectionLimits). Default: 4096.
     pub max_connections: usize,
-    /// Maximum number of connections from one IP address. Further connections are closed. Does not apply to Unix sockets.
-    /// Default: 1024.
+    /// Maximum number of connections from one address. Does not apply to Unix sockets. Default: 1024.
     pub max_connections_per_address: usize,
-    /// Maximum number of connections whose handshake is not complete. Further connections are closed. Default: 512.
+    /// Maximum number of connections whose handshake is not complete. Default: 512.
     pub max_handshakes: usize,
     /// A peer is disconnected if it accepts no bytes for this long while messages to it are waiting. Default: 10 s.
     pub write_stall_timeout: Duration,
@@ -59,6 +64,7 @@ impl Default for ServerLimits {
             max_message_bytes: 8 << 20,
             max_frames: MAX_FRAMES,
             handshake_timeout: Duration::from_secs(5),
+            unadmitted_message_bytes: None,
             max_connections: 4096,
             max_connections_per_address: 1024,
             max_handshakes: 512,

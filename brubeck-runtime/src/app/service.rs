@@ -7,7 +7,7 @@ use crate::handler::{Application, Connection, OpenConnection, Stop};
 #[cfg(feature = "legacy")]
 use crate::legacy::server as legacy;
 use crate::rpc::codec::has_magic;
-use crate::rpc::codec::limits::{MAX_BODY, MAX_FRAMES};
+use crate::rpc::codec::limits::{MAX_BODY, MAX_FRAMES, MAX_UNADMITTED_MESSAGE};
 use crate::rpc::core::WorkerConfig;
 use crate::rpc::sealed::{Sealing, check_secret};
 use crate::rpc::server::{
@@ -326,6 +326,7 @@ impl Service {
         let mut limits = ServerLimits {
             max_message_bytes: self.max_body().saturating_add(MAX_ENVELOPE_BYTES),
             max_frames: MAX_FRAMES,
+            unadmitted_message_bytes: Some(MAX_UNADMITTED_MESSAGE),
             ..ServerLimits::default()
         };
         if let Some(connections) = self.max_connections {

@@ -12,9 +12,9 @@ use std::time::Duration;
 use brubeck_zmtp::codec::{Decoded, FrameLimits};
 use brubeck_zmtp::{
     AcceptedConnection, ConnectionError, ConnectionLimits, Endpoint, EventReceiver, EventSender, Generation,
-    LinkConfig, PeerStream, Role, SendError, ShutdownHandle, ShutdownReason, ShutdownSignal, SocketType,
-    Traffic, TransportError, ZmtpConnection, ZmtpListener, event_queue, message_size, random_identity,
-    shutdown_channel,
+    HandshakeSlot, LinkConfig, PeerStream, Role, SendError, ShutdownHandle, ShutdownReason, ShutdownSignal,
+    SocketType, Traffic, TransportError, ZmtpConnection, ZmtpListener, event_queue, message_size,
+    random_identity, shutdown_channel,
 };
 use bytes::Bytes;
 use futures_util::future::select_all;
@@ -309,13 +309,21 @@ async fn serve(
 }
 
 /// Completes the handshake with a service. Returns `None` if it fails.
-async fn handshake(stream: PeerStream, role: Role, identity: &[u8]) -> Option<ZmtpConnection> {
-    let error = match timeout(
+async fn handshake(
+    stream: PeerStream,
+    role: Role,
+    identity: &[u8],
+    slot: HandshakeSlot,
+) -> Option<ZmtpConnection> {
+    let handshake = timeout(
         HANDSHAKE_TIMEOUT,
         ZmtpConnection::handshake(stream, &role, identity),
-    )
-    .await
-    {
+    );
+    let result = tokio::select! {
+        result = handshake => result,
+        () = slot.evicted() => return None,
+    };
+    let error = match result {
         Ok(Ok(connection)) => return Some(connection),
         Ok(Err(error)) => error,
         Err(_) => io::Error::new(
@@ -341,10 +349,9 @@ async fn send_requests(accepted: AcceptedConnection, state: Arc<PushDealerState>
         handshake_slot,
         ..
     } = accepted;
-    let Some(connection) = handshake(stream, role, b"").await else {
+    let Some(connection) = handshake(stream, role, b"", handshake_slot).await else {
         return;
     };
-    drop(handshake_slot);
     let (requests, queue) = mpsc::channel(MAX_QUEUED_REQUESTS);
     let generation = state.update(|services| {
         services.last_generation += 1;
@@ -416,10 +423,9 @@ async fn receive_responses(accepted: AcceptedConnection, state: Arc<PushDealerSt
         handshake_slot,
         ..
     } = accepted;
-    let Some(connection) = handshake(stream, role, &state.identity).await else {
+    let Some(connection) = handshake(stream, role, &state.identity, handshake_slot).await else {
         return;
     };
-    drop(handshake_slot);
     let mut read = std::pin::pin!(read_responses(connection, &state));
     let ended = tokio::select! {
         ended = &mut read => ended,

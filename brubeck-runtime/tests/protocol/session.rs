@@ -446,7 +446,12 @@ proptest! {
             let mut actions = Vec::new();
             let peer = Bytes::from_static(b"stranger");
             pair.worker.handle_event(pair.now, WorkerEvent::Frames { peer, frames }, &mut actions);
-            let only_sends = actions.iter().all(|action| matches!(action, WorkerAction::Send { .. } | WorkerAction::Denied { .. }));
+            let only_sends = actions.iter().all(|action| {
+                matches!(
+                    action,
+                    WorkerAction::Send { .. } | WorkerAction::SessionOpened { .. } | WorkerAction::Denied { .. }
+                )
+            });
             prop_assert!(only_sends, "{:?}", actions);
         }
         prop_assert!(pair.outcomes.is_empty() && pair.started.is_empty());

@@ -85,6 +85,11 @@ impl FrameDecoder {
         }
     }
 
+    /// Replaces the limits, for the next frame on.
+    pub fn set_limits(&mut self, limits: FrameLimits) {
+        self.limits = limits;
+    }
+
     /// Removes the next message or heartbeat from `input`.
     ///
     /// Returns `None` if the input is incomplete, after reserving space for the missing bytes, up to a limit. Commands that are

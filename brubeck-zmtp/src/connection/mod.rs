@@ -194,6 +194,8 @@ pub enum ConnectionError {
     Stalled,
     /// This side disconnected the peer.
     Abandoned,
+    /// The peer was not [admitted](crate::ServerSender::admit) in time, or its place was given to another one.
+    NotAdmitted,
     /// The operating system reported an error.
     Io(io::Error),
 }
@@ -205,6 +207,7 @@ impl fmt::Display for ConnectionError {
             Self::Violation(violation) => violation.fmt(f),
             Self::Stalled => f.write_str("the peer does not read its messages"),
             Self::Abandoned => f.write_str("disconnected by this side"),
+            Self::NotAdmitted => f.write_str("the peer was not admitted"),
             Self::Io(error) => error.fmt(f),
         }
     }
@@ -213,7 +216,7 @@ impl fmt::Display for ConnectionError {
 impl std::error::Error for ConnectionError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::Closed | Self::Stalled | Self::Abandoned => None,
+            Self::Closed | Self::Stalled | Self::Abandoned | Self::NotAdmitted => None,
             Self::Violation(violation) => Some(violation),
             Self::Io(error) => Some(error),
         }

@@ -7,7 +7,7 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::time::Instant;
 
 use super::ConnectionError;
-use crate::codec::{Decoded, FrameDecoder, Violation};
+use crate::codec::{Decoded, FrameDecoder, FrameLimits, Violation};
 use crate::watchdog::timeout_at;
 
 /// Bounds of the read size, in bytes. The size doubles after a read that fills it, and shrinks after a smaller read
@@ -24,6 +24,7 @@ pub struct FrameReader<R> {
     /// Size of the next read, in bytes.
     chunk: usize,
     min_chunk: usize,
+    max_chunk: usize,
 }
 
 impl<R: AsyncRead + Unpin> FrameReader<R> {
@@ -34,7 +35,14 @@ impl<R: AsyncRead + Unpin> FrameReader<R> {
             decoder,
             chunk: MIN_CHUNK,
             min_chunk: MIN_CHUNK,
+            max_chunk: MAX_CHUNK,
         }
+    }
+
+    /// Replaces the limits. A read takes no more bytes than a message may have, but at least [`MIN_CHUNK`].
+    pub(crate) fn set_limits(&mut self, limits: FrameLimits) {
+        self.decoder.set_limits(limits);
+        self.max_chunk = limits.max_message_bytes.clamp(MIN_CHUNK, MAX_CHUNK);
     }
 
     /// Reads with the maximum size from now on, for a peer that sends large messages after idle periods.
@@ -76,7 +84,7 @@ impl<R: AsyncRead + Unpin> FrameReader<R> {
         self.buffer.reserve(self.chunk);
         let count = self.reader.read_buf(&mut self.buffer).await?;
         self.chunk = if count >= self.chunk {
-            (self.chunk * 2).min(MAX_CHUNK)
+            (self.chunk * 2).min(self.max_chunk)
         } else {
             count.next_power_of_two().clamp(self.min_chunk, self.chunk)
         };

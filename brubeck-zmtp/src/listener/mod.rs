@@ -13,7 +13,7 @@ use std::time::Duration;
 use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
-pub use self::limits::{ConnectionLimits, ConnectionSlot, HandshakeSlot};
+pub use self::limits::{ConnectionLimits, ConnectionSlot, HandshakeSlot, source_address};
 
 pub(crate) use self::bind::set_keepalive;
 
@@ -129,7 +129,7 @@ impl ZmtpListener {
 
     /// Waits for a connection within the limits. This method is cancel safe.
     ///
-    /// Connections beyond the limits are closed. If the operating system reports an error, it is logged, and accepting
+    /// Connections beyond the limits are closed, or take the place of others: see [`ConnectionLimits`]. If the operating system reports an error, it is logged, and accepting
     /// pauses for 100 ms.
     pub async fn accept(&self) -> AcceptedConnection {
         loop {
@@ -208,7 +208,8 @@ pub struct AcceptedConnection {
     pub address: Option<IpAddr>,
     /// The slot of the connection. Drop it when the connection ends.
     pub slot: ConnectionSlot,
-    /// The slot of the handshake. Drop it when the handshake is complete or has failed.
+    /// The slot of the handshake. Drop it when the handshake is complete or has failed, or when it is
+    /// [evicted](HandshakeSlot::evicted).
     pub handshake_slot: HandshakeSlot,
 }
 

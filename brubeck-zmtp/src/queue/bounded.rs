@@ -1,6 +1,7 @@
 //! The send queue of one peer.
 
 use std::future::poll_fn;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
@@ -18,6 +19,7 @@ use crate::ServerLimits;
 pub(crate) struct BoundedQueue {
     state: Mutex<QueueState>,
     disconnect: Notify,
+    admitted: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -61,6 +63,17 @@ impl BoundedQueue {
         let mut state = self.lock();
         state.closed = true;
         wake_consumer(state);
+    }
+
+    /// Admits the peer, and wakes the consumer.
+    pub(crate) fn admit(&self) {
+        self.admitted.store(true, Ordering::Release);
+        wake_consumer(self.lock());
+    }
+
+    /// Returns whether the peer was admitted.
+    pub(crate) fn is_admitted(&self) -> bool {
+        self.admitted.load(Ordering::Acquire)
     }
 
     /// Marks the consumer as awake, so that messages from its own handlers do not wake it.

@@ -1,5 +1,8 @@
 //! The connection of one peer to a server.
 
+use std::future::poll_fn;
+use std::task::Poll;
+
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::yield_now;
@@ -8,8 +11,9 @@ use tokio::time::Instant;
 use super::peers::RegisteredPeer;
 use crate::codec::{Decoded, FrameDecoder, FrameLimits, Violation};
 use crate::connection::{ConnectionError, FrameReader, FrameWriter};
-use crate::queue::{EventPermit, EventSender, message_size};
-use crate::watchdog::run_deferred_work;
+use crate::listener::HandshakeSlot;
+use crate::queue::{BoundedQueue, EventPermit, EventSender, message_size};
+use crate::watchdog::{run_deferred_work, sleep_until};
 use crate::{LINGER, ServerEvent, ServerLimits};
 
 /// Maximum capacity of the batch buffer between batches, in messages.
@@ -30,6 +34,7 @@ pub(super) async fn run_connection<R, W>(
     reader: R,
     writer: W,
     peer: RegisteredPeer,
+    pending: Option<PendingAdmission>,
     inbound: &EventSender<ServerEvent>,
     limits: &ServerLimits,
 ) -> Result<(), ConnectionError>
@@ -41,12 +46,21 @@ where
         max_message_bytes: limits.max_message_bytes,
         max_frames: limits.max_frames,
     };
+    let mut reader = FrameReader::new(reader, FrameDecoder::new(frame_limits));
+    if let Some(pending) = &pending {
+        reader.set_limits(FrameLimits {
+            max_message_bytes: pending.max_message_bytes,
+            ..frame_limits
+        });
+    }
     let mut connection = PeerConnection {
-        reader: FrameReader::new(reader, FrameDecoder::new(frame_limits)),
+        reader,
         writer: FrameWriter::new(writer),
         peer,
+        pending,
         inbound,
         limits,
+        frame_limits,
         blocked: None,
         more_buffered: false,
         yield_budget: YIELD_BUDGET,
@@ -61,6 +75,42 @@ where
     ended.map(drop)
 }
 
+/// The state of a peer that is connected and not admitted.
+pub(super) struct PendingAdmission {
+    /// The connection is closed if the peer is not admitted by then.
+    pub(super) deadline: Instant,
+    pub(super) slot: HandshakeSlot,
+    pub(super) max_message_bytes: usize,
+}
+
+impl PendingAdmission {
+    /// Waits until the peer is admitted. Returns an error once its time has passed or its slot is given to another peer.
+    async fn wait(&self, queue: &BoundedQueue) -> Result<(), ConnectionError> {
+        // The queue wakes this task.
+        let admitted = poll_fn(|_| {
+            if queue.is_admitted() {
+                Poll::Ready(())
+            } else {
+                Poll::Pending
+            }
+        });
+        tokio::select! {
+            biased;
+            () = admitted => Ok(()),
+            () = self.slot.evicted() => Err(ConnectionError::NotAdmitted),
+            () = sleep_until(self.deadline) => Err(ConnectionError::NotAdmitted),
+        }
+    }
+}
+
+/// Waits until a peer is admitted. Waits forever if it is not pending.
+async fn admission(pending: Option<&PendingAdmission>, queue: &BoundedQueue) -> Result<(), ConnectionError> {
+    match pending {
+        Some(pending) => pending.wait(queue).await,
+        None => std::future::pending().await,
+    }
+}
+
 /// The regular end of a connection.
 enum ConnectionEnd {
     /// The peer closed the connection, or the user dropped the event receiver.
@@ -73,8 +123,12 @@ struct PeerConnection<'a, R, W> {
     reader: FrameReader<R>,
     writer: FrameWriter<W>,
     peer: RegisteredPeer,
+    /// `None` once the peer is admitted.
+    pending: Option<PendingAdmission>,
     inbound: &'a EventSender<ServerEvent>,
     limits: &'a ServerLimits,
+    /// The limits of an admitted peer.
+    frame_limits: FrameLimits,
     /// A message that waits for space in the event queue. Messages behind it stay encoded in the read buffer, so that a flood
     /// of small messages needs no more memory than its bytes.
     blocked: Option<Vec<Bytes>>,
@@ -119,6 +173,10 @@ where
             tokio::select! {
                 biased;
                 () = self.peer.queue.disconnect_requested() => return Err(ConnectionError::Abandoned),
+                admitted = admission(self.pending.as_ref(), &self.peer.queue), if self.pending.is_some() => {
+                    admitted?;
+                    self.end_pending();
+                }
                 written = self.writer.write(Some(self.limits.write_stall_timeout)), if write_pending => {
                     written?;
                     self.release_written();
@@ -150,6 +208,12 @@ where
         }
     }
 
+    /// Applies the limits of an admitted peer from now on.
+    fn end_pending(&mut self) {
+        self.pending = None;
+        self.reader.set_limits(self.frame_limits);
+    }
+
     /// Runs one turn: delivers [`MESSAGES_PER_TURN`] buffered messages, or fewer if the buffer has no more or the event queue is
     /// full.
     fn deliver(&mut self) -> Result<(), Violation> {
@@ -167,6 +231,9 @@ where
                         break;
                     };
                     self.emit(permit, frames);
+                    if self.pending.is_some() && self.peer.queue.is_admitted() {
+                        self.end_pending();
+                    }
                     remaining -= 1;
                     if remaining == 0 {
                         self.more_buffered = true;

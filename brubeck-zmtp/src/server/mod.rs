@@ -221,6 +221,20 @@ impl ServerSender {
         }
     }
 
+    /// Admits a peer, to which [`ServerLimits::unadmitted_message_bytes`] applies until then. Does nothing if the peer is not
+    /// connected, or if the sender was created with [`to_queue`](Self::to_queue).
+    ///
+    /// [`ServerLimits::unadmitted_message_bytes`]: crate::ServerLimits::unadmitted_message_bytes
+    ///
+    /// # Errors
+    /// Returns [`SendError::Closed`].
+    pub fn admit(&self, peer: &RoutingId) -> Result<(), SendError> {
+        match &self.0 {
+            Route::Queue { .. } => Ok(()),
+            Route::Peers { peers, .. } => Ok(peers.admit(peer)?),
+        }
+    }
+
     /// Returns how many messages were sent, dropped or stalled so far.
     pub fn counts(&self) -> MessageCounts {
         match &self.0 {

@@ -86,6 +86,14 @@ impl PeerTable {
         Ok(())
     }
 
+    /// Admits a peer. Does nothing if the peer is not connected.
+    pub(crate) fn admit(&self, peer: &RoutingId) -> Result<(), ServerClosed> {
+        if let Some(queue) = self.lock().as_ref().ok_or(ServerClosed)?.get(peer) {
+            queue.admit();
+        }
+        Ok(())
+    }
+
     /// Stops accepting messages and peers. Each connection ends when its queue has been sent.
     pub(crate) fn close(&self) {
         let closed = self.lock().take();

@@ -12,7 +12,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::connection::run_connection;
+use super::connection::{PendingAdmission, run_connection};
 use super::peers::{PeerTable, RegisterError, RegisteredPeer};
 use crate::codec::SocketType;
 use crate::connection::{ConnectionError, exchange_greeting, random_identity, read_ready, send_ready};
@@ -133,6 +133,7 @@ impl RouterInner {
                     wrapped = timeout_at(deadline, wrapper.accept(stream, address)) => {
                         wrapped.map_err(|_| PeerError::HandshakeTimeout)??
                     }
+                    () = handshake_slot.evicted() => return Err(PeerError::Evicted),
                     _ = closing.wait_for(|closing| *closing) => {
                         return Err(PeerError::NotRegistered(RegisterError::ServerClosed));
                     }
@@ -152,18 +153,34 @@ impl RouterInner {
     }
 
     async fn serve<S: SplitStream>(&self, mut stream: S, handshake: Handshake) -> Result<(), PeerError> {
-        let peer = timeout_at(handshake.deadline, self.handshake(&mut stream))
-            .await
-            .map_err(|_| PeerError::HandshakeTimeout)??;
-        drop(handshake.slot);
-        if let Some(credentials) = handshake.credentials
+        let Handshake {
+            deadline,
+            slot,
+            credentials,
+        } = handshake;
+        let peer = tokio::select! {
+            peer = timeout_at(deadline, self.handshake(&mut stream)) => {
+                peer.map_err(|_| PeerError::HandshakeTimeout)??
+            }
+            () = slot.evicted() => return Err(PeerError::Evicted),
+        };
+        // Dropped if there is no admission: then the handshake is complete.
+        let slot = credentials.is_some().then_some(slot);
+        let pending = slot
+            .zip(self.limits.unadmitted_message_bytes)
+            .map(|(slot, max_message_bytes)| PendingAdmission {
+                deadline,
+                slot,
+                max_message_bytes,
+            });
+        if let Some(credentials) = credentials
             && let Some(permit) = self.inbound.reserve().await
         {
             let (peer, bytes) = (peer.peer.clone(), credentials.len());
             permit.send(ServerEvent::Verified { peer, credentials }, bytes);
         }
         let (reader, writer) = stream.split_halves();
-        let ended = run_connection(reader, writer, peer, &self.inbound, &self.limits).await;
+        let ended = run_connection(reader, writer, peer, pending, &self.inbound, &self.limits).await;
         if let Err(ConnectionError::Stalled) = ended {
             self.peers.counters.record_stalled();
         }
@@ -233,6 +250,7 @@ impl<D: DuplexStream + ?Sized> SplitStream for Box<D> {
 #[derive(Debug)]
 enum PeerError {
     HandshakeTimeout,
+    Evicted,
     NotRegistered(RegisterError),
     Connection(ConnectionError),
 }
@@ -243,6 +261,7 @@ impl fmt::Display for PeerError {
             Self::HandshakeTimeout => {
                 f.write_str("the handshake did not complete within `handshake_timeout`")
             }
+            Self::Evicted => f.write_str("the place of the handshake was given to another connection"),
             Self::NotRegistered(RegisterError::IdentityInUse) => {
                 f.write_str("another peer with the same identity is connected")
             }

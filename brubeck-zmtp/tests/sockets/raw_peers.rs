@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::common::{
     answered, asked, connect, echo, endpoint, frames, greeting, handshake, ready, serve, soon, until, up,
 };
+use brubeck_zmtp::codec::{SocketType, encode_ready};
 use brubeck_zmtp::{
     DealerClient, Endpoint, RoutingId, ServerLimits, ServerSender, ShutdownHandle, Transport, Zmtp,
 };
@@ -295,7 +296,7 @@ async fn connections_are_limited_by_address() {
 }
 
 #[tokio::test]
-async fn handshakes_are_limited() {
+async fn newcomer_takes_the_place_of_the_oldest_handshake() {
     let limits = ServerLimits {
         max_handshakes: 2,
         handshake_timeout: Duration::from_secs(3600),
@@ -308,7 +309,14 @@ async fn handshakes_are_limited() {
             .await
             .unwrap();
     }
-    closed(&mut setup.raw_stream().await).await;
+    let _newcomer = setup.raw_stream().await;
+    let [mut oldest, mut next] = silent;
+    closed(&mut oldest).await;
+    // The other one keeps its place, and completes its handshake.
+    next.write_all(&[greeting(), ready("DEALER", "next")].concat())
+        .await
+        .unwrap();
+    expect_bytes(&mut next, &encode_ready(SocketType::Router, b"")).await;
     setup.check_client_is_served().await;
 }
 

@@ -3,15 +3,17 @@
 use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use brubeck_zmtp::{
-    Endpoint, LinkConfig, PeerStream, ServerEvent, ServerLimits, StreamWrapper, Transport, WrappedStream,
-    WrappedZmtp,
+    Endpoint, LinkConfig, PeerStream, RouterServer, RoutingId, ServerEvent, ServerLimits, StreamWrapper,
+    Transport, WrappedStream, WrappedZmtp,
 };
 use futures_util::future::BoxFuture;
-use tokio::io::BufStream;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, BufStream};
+use tokio::net::TcpStream;
 
-use crate::common::{answered, asked, echo, endpoint, frames, soon, up};
+use crate::common::{answered, asked, echo, endpoint, frames, handshake, soon, up};
 
 /// Buffers everything until it is flushed, as an encrypted stream does, and admits clients that connect with the same wrapper.
 #[derive(Debug)]
@@ -114,4 +116,73 @@ async fn refusal_after_connecting_is_explained() {
     })
     .await;
     assert_eq!(client.inbound.try_recv(), None);
+}
+
+/// A server whose peers must be admitted, and a raw peer that has completed its handshake.
+async fn unadmitted(handshake_timeout: Duration) -> (RouterServer, RoutingId, TcpStream) {
+    let limits = ServerLimits {
+        unadmitted_message_bytes: Some(100),
+        handshake_timeout,
+        ..ServerLimits::default()
+    };
+    let transport = WrappedZmtp::new(Arc::new(Buffering { admits: true }));
+    let mut server = transport
+        .server(endpoint("tcp://127.0.0.1:0"), limits)
+        .await
+        .unwrap();
+    let Endpoint::Tcp { port, .. } = server.local else {
+        panic!("tcp");
+    };
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+    handshake(&mut stream, "DEALER", "raw").await;
+    let Some(ServerEvent::Verified { peer, .. }) = soon("an event", server.inbound.recv()).await else {
+        panic!("no credentials");
+    };
+    (server, peer, stream)
+}
+
+fn message(length: u8) -> Vec<u8> {
+    [&[0, length][..], &vec![b'x'; length.into()]].concat()
+}
+
+async fn message_length(server: &mut RouterServer) -> usize {
+    match soon("a message", server.inbound.recv()).await {
+        Some(ServerEvent::Message { frames, .. }) => frames[0].len(),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn message_limit_of_a_peer_is_raised_when_it_is_admitted() {
+    let (mut server, peer, mut stream) = unadmitted(Duration::from_secs(3600)).await;
+    stream.write_all(&message(100)).await.unwrap();
+    assert_eq!(message_length(&mut server).await, 100);
+    server.outbound.admit(&peer).unwrap();
+    // The connection applies it when it is woken, before it reads again.
+    tokio::task::yield_now().await;
+    stream.write_all(&message(101)).await.unwrap();
+    assert_eq!(message_length(&mut server).await, 101);
+
+    let (mut server, _, mut stream) = unadmitted(Duration::from_secs(3600)).await;
+    stream.write_all(&message(101)[..2]).await.unwrap();
+    let read = soon("the end", stream.read(&mut [0])).await;
+    assert!(matches!(read, Ok(0) | Err(_)), "{read:?}");
+    assert!(matches!(
+        soon("the end", server.inbound.recv()).await,
+        Some(ServerEvent::Disconnected { .. })
+    ));
+}
+
+#[tokio::test]
+async fn peer_that_is_not_admitted_in_time_is_disconnected_whatever_it_sends() {
+    let (mut server, _, stream) = unadmitted(Duration::from_millis(300)).await;
+    let (mut reader, mut writer) = stream.into_split();
+    let flood = tokio::spawn(async move { while writer.write_all(&message(1)).await.is_ok() {} });
+    let drain = tokio::spawn(async move { tokio::io::copy(&mut reader, &mut tokio::io::sink()).await });
+    soon("the end", async {
+        while let Some(ServerEvent::Message { .. }) = server.inbound.recv().await {}
+    })
+    .await;
+    let _ = drain.await.unwrap();
+    flood.await.unwrap();
 }

@@ -5,6 +5,7 @@ mod cancellation;
 #[cfg(target_os = "linux")]
 mod descriptors;
 mod end_to_end;
+mod floods;
 mod lazy;
 mod limits;
 mod liveness;

@@ -26,6 +26,8 @@ pub const MAX_FRAMES: usize = MAX_PARTS + 2;
 pub const MAX_HEAD: usize = 32 << 10;
 /// The maximum length of a `hello`, in bytes. Workers enforce it.
 pub const MAX_HANDSHAKE_MESSAGE: usize = 512;
+/// The maximum length of a message before the session is open, in bytes. The sockets of workers enforce it.
+pub const MAX_UNADMITTED_MESSAGE: usize = 2 << 10;
 /// The maximum depth of nested calls. Callers and workers enforce it, the codec does not.
 pub const MAX_HOPS: u8 = 16;
 /// The default maximum length of a body and its parts together, in bytes: 8 MiB. Callers and workers enforce the configured one,

@@ -211,6 +211,10 @@ impl SessionsInner {
                     tokio::spawn(flush(self.clone()));
                 }
             }
+            WorkerAction::SessionOpened { peer } => {
+                // Fails only if the socket is closed.
+                let _ = state.send_buffer.outbound.admit(&RoutingId::new(peer));
+            }
             WorkerAction::Start {
                 job,
                 request,

@@ -904,7 +904,7 @@ impl World {
                     );
                 }
             }
-            WorkerAction::Denied { .. } => {}
+            WorkerAction::SessionOpened { .. } | WorkerAction::Denied { .. } => {}
             WorkerAction::Disconnect { peer } => {
                 if let Some((caller, number)) = self.find_caller(&peer)
                     && self.links[caller][worker].number == number

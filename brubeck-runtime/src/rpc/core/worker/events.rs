@@ -71,6 +71,11 @@ pub enum WorkerAction {
         /// The reason.
         reason: StopReason,
     },
+    /// A peer has opened a session, so the limits on strangers no longer apply to it. Precedes the first message of the session.
+    SessionOpened {
+        /// The routing identity of the peer.
+        peer: Bytes,
+    },
     /// A session was denied. There is nothing to do but to log it.
     Denied {
         /// The reason, which was sent to the peer.

@@ -59,6 +59,7 @@ impl Worker {
         self.sessions.insert(id, session);
         self.active_sessions += 1;
         self.counters.sessions += 1;
+        actions.push(WorkerAction::SessionOpened { peer: peer.clone() });
         let welcome = WireMessage::Welcome(Welcome {
             version: VERSION,
             features: 0,
