@@ -5,8 +5,9 @@ use crate::support::served_app::{socket_address, socket_folder};
 use crate::support::{Gate, child, with_timeout};
 use brubeck::prelude::*;
 use brubeck::{Method, Running, Service, ServiceAddress};
+use futures_util::StreamExt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
@@ -17,6 +18,7 @@ struct ServiceState {
     address: OwnAddress,
     gate: Gate,
     runs: Arc<AtomicUsize>,
+    is_broken: Arc<AtomicBool>,
 }
 
 #[derive(Clone)]
@@ -31,6 +33,19 @@ async fn whereabouts(address: State<OwnAddress>) -> Json<String> {
 async fn slow(gate: State<Gate>, address: State<OwnAddress>) -> Json<String> {
     gate.pass().await;
     Json(address.0.0)
+}
+
+/// Fails at once if the worker is broken, and takes some time otherwise.
+#[service_handler(path = "^/work", method = "request")]
+async fn work(
+    is_broken: State<Arc<AtomicBool>>,
+    address: State<OwnAddress>,
+) -> Result<Json<String>, Problem> {
+    if is_broken.load(Ordering::SeqCst) {
+        return Err(Problem::new(500, "the disk is full"));
+    }
+    tokio::time::sleep(Duration::from_millis(5)).await;
+    Ok(Json(address.0.0))
 }
 
 #[service_handler(path = "^/nap", method = "request")]
@@ -65,13 +80,14 @@ fn user(id: u64) -> Json<u64> {
     Json(id)
 }
 
-const SERVICE_ROUTES: Routes<ServiceState> = routes![whereabouts, slow, nap, dies, again, user];
+const SERVICE_ROUTES: Routes<ServiceState> = routes![whereabouts, slow, work, nap, dies, again, user];
 
 struct ServiceInstance {
     running: Running,
     address: String,
     gate: Gate,
     runs: Arc<AtomicUsize>,
+    is_broken: Arc<AtomicBool>,
 }
 
 impl ServiceInstance {
@@ -81,8 +97,10 @@ impl ServiceInstance {
             address: OwnAddress(address.clone()),
             gate: Gate::new(),
             runs: Arc::default(),
+            is_broken: Arc::default(),
         };
         let (gate, runs) = (state.gate.clone(), state.runs.clone());
+        let is_broken = state.is_broken.clone();
         let bound = Service::bind(&address, SECRET).concurrency(concurrency);
         ServiceInstance {
             running: with_timeout(App::new(SERVICE_ROUTES, state).start(bound))
@@ -91,6 +109,7 @@ impl ServiceInstance {
             address,
             gate,
             runs,
+            is_broken,
         }
     }
 
@@ -155,6 +174,43 @@ async fn calls_are_balanced_and_workers_are_added_and_removed() {
         assert_eq!(with_timeout(call).await.unwrap().unwrap().status.code(), 200);
     }
     for worker in [a, b, c] {
+        worker.stop().await;
+    }
+}
+
+/// Makes 400 calls, 64 at once. Returns how many failed, and how many a worker has run.
+async fn work_in_parallel(client: &Client, worker: &ServiceInstance) -> (usize, usize) {
+    let (failed, own) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let calls = futures_util::stream::iter(0..400).for_each_concurrent(64, |_| async {
+        let response = client.request("/work").await.unwrap();
+        failed.fetch_add(usize::from(response.status.code() == 500), Ordering::SeqCst);
+        own.fetch_add(usize::from(response.body == worker.address), Ordering::SeqCst);
+    });
+    with_timeout(calls).await;
+    (failed.into_inner(), own.into_inner())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn failing_worker_gets_few_calls_and_its_share_again_after_it_has_recovered() {
+    let folder = socket_folder();
+    let (good, broken) = (
+        ServiceInstance::start(&folder, "good", 64).await,
+        ServiceInstance::start(&folder, "broken", 64).await,
+    );
+    broken.is_broken.store(true, Ordering::SeqCst);
+    let client = Client::connect(&ServiceAddress::new(&good.address, SECRET).and(&broken.address)).unwrap();
+    call_until_served_by(&client, &good).await;
+    call_until_served_by(&client, &broken).await;
+    // It fails at once, so it would get nearly all calls. The calls that are sent before it is ejected fail.
+    let (failed, _) = work_in_parallel(&client, &broken).await;
+    assert!((5..=64).contains(&failed), "{failed} of 400 calls failed");
+    let (failed, _) = work_in_parallel(&client, &broken).await;
+    assert!(failed <= 1, "{failed} of 400 calls failed");
+
+    broken.is_broken.store(false, Ordering::SeqCst);
+    // After its pause it gets one call at a time, until three have succeeded.
+    with_timeout(async { while work_in_parallel(&client, &broken).await.1 < 100 {} }).await;
+    for worker in [good, broken] {
         worker.stop().await;
     }
 }

@@ -69,7 +69,9 @@ impl ServiceAddress {
     /// assert_eq!(slow.addresses().count(), 2);
     /// ```
     ///
-    /// Each call goes to the least loaded worker that has capacity. A host name other than `localhost` stands for every
+    /// Each call goes to the worker that runs the fewest calls, of those that have capacity. A worker counts as busier if it is more than
+    /// twice as slow as the fastest one. One that fails more than twice as often as the others, and five calls in a row or half of its
+    /// last ones, gets no calls for a second; the pause doubles up to 32 seconds if it still fails then. A host name other than `localhost` stands for every
     /// host that it resolves to, and is resolved again every 5 seconds. If a name has both IPv4 and IPv6 addresses, only
     /// those of the family that the resolver lists first are used. A client has at most 256 workers at a time: it cannot
     /// be created with more addresses, and ignores further hosts of a name.

@@ -532,6 +532,23 @@ impl PoolState {
                     );
                 }
             }
+            CallerAction::PeerEjected { peer, pause } => {
+                if let Some(worker) = self.workers.get(&peer) {
+                    tracing::warn!(
+                        worker.address,
+                        pause_ms = pause.as_millis(),
+                        "worker fails more often than the others, so it gets no calls for a while; look for the reason in its log"
+                    );
+                }
+            }
+            CallerAction::PeerRestored { peer } => {
+                if let Some(worker) = self.workers.get(&peer) {
+                    tracing::info!(
+                        worker.address,
+                        "worker has recovered and gets its share of the calls"
+                    );
+                }
+            }
             CallerAction::PeerRemoved { peer } => {
                 if let Some(worker) = self.workers.remove(&peer) {
                     self.runtime.spawn(async move {

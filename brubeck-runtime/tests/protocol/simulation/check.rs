@@ -47,10 +47,11 @@ impl World {
         }
         for (index, worker) in self.workers.iter().enumerate() {
             let view = worker.driver.machine.view();
-            let capacity = self.plan.concurrency + self.plan.queue;
+            let concurrency = self.plan.concurrency_of(index);
+            let capacity = concurrency + self.plan.queue;
             let (messages, bytes) = view.unacknowledged;
             // The byte limit may be exceeded by one message: the window is checked before the message is added.
-            let out_of_bounds = view.running > self.plan.concurrency
+            let out_of_bounds = view.running > concurrency
                 || view.queued > self.plan.queue
                 || view.leased > capacity + view.sessions
                 || messages > 32

@@ -34,6 +34,8 @@ pub(crate) enum State {
 
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
+    /// All replies are values: no handler fails unless its worker is ill.
+    pub(crate) values_only: bool,
     pub(crate) calls: HashMap<Tag, Entry>,
     pub(crate) outcomes: Outcomes,
 }
@@ -97,21 +99,21 @@ pub(crate) fn parts(tag: Tag) -> Vec<Bytes> {
     (0..tag as usize % 3).map(|n| body(tag, 8 + 100 * n)).collect()
 }
 
-/// Returns the outcome of the reply of a call.
-pub(crate) fn outcome(tag: Tag) -> Outcome {
-    match tag % 4 {
-        0 => Outcome::Failure,
-        1 => Outcome::Panicked,
-        _ => Outcome::Value,
-    }
-}
-
 /// Returns the operation of a call, or an empty text.
 pub(crate) fn operation(tag: Tag) -> &'static str {
     if tag.is_multiple_of(2) { "work::run" } else { "" }
 }
 
 impl Ledger {
+    /// Returns the outcome of the reply of a call.
+    pub(crate) fn outcome(&self, tag: Tag) -> Outcome {
+        match tag % 4 {
+            0 if !self.values_only => Outcome::Failure,
+            1 if !self.values_only => Outcome::Panicked,
+            _ => Outcome::Value,
+        }
+    }
+
     /// Records the start of a handler. Checks P2 and P3.
     pub(crate) fn start(&mut self, tag: Tag) -> Result<(), String> {
         let entry = self
@@ -153,6 +155,7 @@ impl Ledger {
         now: Moment,
         was_suspended: bool,
     ) -> Result<(), String> {
+        let expected_outcome = self.outcome(tag);
         let entry = self
             .calls
             .get_mut(&tag)
@@ -176,7 +179,7 @@ impl Ledger {
                     self::tag(&reply.body)
                 ));
             }
-            Ok(reply) if reply.parts != parts(tag) || reply.outcome != self::outcome(tag) => {
+            Ok(reply) if reply.parts != parts(tag) || reply.outcome != expected_outcome => {
                 return Err(format!("P4: call {tag} got parts or an outcome of another call"));
             }
             Ok(_) if entry.starts == 0 => {

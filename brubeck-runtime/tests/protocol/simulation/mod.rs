@@ -29,7 +29,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use ledger::Outcomes;
-use plan::{Fault, Plan};
+use plan::{Fault, Illness, Plan};
 use world::{Run, World};
 
 /// Returns the seeds to run.
@@ -202,4 +202,81 @@ fn rolling_restart_fails_no_call() {
     let drains: u64 = runs.iter().map(|run| run.counts.drained).sum();
     assert!(drains > runs.len() as u64, "{drains}");
     assert_eq!(outcomes.failures(), 0, "{outcomes:?}");
+}
+
+/// The share of failed calls in some seconds of a run, and the share of handlers that the ill worker ran.
+fn shares(run: &Run, seconds: Range<usize>) -> (f64, f64) {
+    let seconds = &run.seconds[seconds];
+    let sum = |of: fn(&world::Second) -> u64| seconds.iter().map(of).sum::<u64>() as f64;
+    (
+        sum(|second| second.failed) / sum(|second| second.ended),
+        sum(|second| second.ill_starts) / sum(|second| second.starts),
+    )
+}
+
+/// One ill worker of n costs at most 1/n + 5 % of the calls, nearly none after ten seconds, and gets its share again after it has
+/// recovered.
+fn one_ill_worker(illness: Illness) {
+    let seeds = seeds();
+    // All seeds take minutes.
+    let end = match std::env::var_os("BRUBECK_SIM_SEEDS") {
+        Some(_) => seeds.end,
+        None => seeds.end.min(seeds.start + 8),
+    };
+    let (_, _, runs) = run_all(seeds.start..end, |seed| Plan::ill(seed, illness));
+    let (mut most_failed, mut late_failed, mut late_ended) = (0.0_f64, 0, 0);
+    let mut recovered = [(0.0, 0.0); 6];
+    let recovery = (plan::RECOVERY / 1_000_000) as usize;
+    for run in &runs {
+        let (failed, _) = shares(run, 0..recovery);
+        most_failed = most_failed.max(failed);
+        assert!(
+            failed <= 1.0 / run.workers as f64 + 0.05,
+            "{failed:.3} of the calls failed with {} workers",
+            run.workers
+        );
+        for second in &run.seconds[recovery - 2..recovery] {
+            late_failed += second.failed;
+            late_ended += second.ended;
+        }
+        let (_, share) = shares(run, recovery + 18..recovery + 23);
+        let (sum, count) = &mut recovered[run.workers];
+        *sum += share;
+        *count += 1.0;
+    }
+    let late = late_failed as f64 / late_ended as f64;
+    println!(
+        "{illness:?}: {} runs, at most {most_failed:.4} of the calls of a run failed, and {late:.4} after ten seconds",
+        runs.len()
+    );
+    assert!(late < 0.01, "{late:.4} of the calls failed after ten seconds");
+    for (workers, (sum, count)) in recovered
+        .iter()
+        .enumerate()
+        .filter(|(_, (_, count))| *count > 0.0)
+    {
+        let share = sum / count;
+        println!("{workers} workers: after its recovery the worker got {share:.3} of the calls");
+        assert!(share > 0.5 / workers as f64, "{share:.3} with {workers} workers");
+    }
+}
+
+#[test]
+fn worker_that_fails_at_once_costs_its_share_at_most() {
+    one_ill_worker(Illness::Fails);
+}
+
+#[test]
+fn worker_that_hangs_costs_its_share_at_most() {
+    one_ill_worker(Illness::Hangs);
+}
+
+#[test]
+fn worker_with_malformed_responses_costs_its_share_at_most() {
+    one_ill_worker(Illness::Garbles);
+}
+
+#[test]
+fn worker_that_announces_too_much_costs_its_share_at_most() {
+    one_ill_worker(Illness::Overcommits);
 }

@@ -35,7 +35,25 @@ pub(crate) struct Plan {
     pub(crate) min_timeout: u64,
     pub(crate) max_timeout: u64,
     pub(crate) faults: Vec<Fault>,
+    /// The illness of worker 0.
+    pub(crate) illness: Option<Illness>,
 }
+
+/// What is wrong with a worker whose connection works.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Illness {
+    /// Its handlers respond with status 500 at once.
+    Fails,
+    /// Its handlers do not end until they are stopped.
+    Hangs,
+    /// Its responses are malformed.
+    Garbles,
+    /// It announces a capacity of 100,000 calls, and all of them share the time of `concurrency` handlers.
+    Overcommits,
+}
+
+/// The time at which the illness ends, in microseconds.
+pub(crate) const RECOVERY: u64 = 12_000_000;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
@@ -77,6 +95,15 @@ impl Fault {
 pub(crate) const HEARTBEAT_INTERVAL: Duration = Duration::from_millis(100);
 
 impl Plan {
+    /// The number of calls that a worker announces to run at once.
+    pub(crate) fn concurrency_of(&self, worker: usize) -> usize {
+        if worker == 0 && self.illness == Some(Illness::Overcommits) {
+            100_000
+        } else {
+            self.concurrency
+        }
+    }
+
     /// A simulation with faults. The seed decides which ones, and how often.
     pub(crate) fn chaos(seed: u64) -> Self {
         let mut rng = Rng::new(seed);
@@ -114,6 +141,26 @@ impl Plan {
             min_timeout: 500,
             max_timeout: rng.range(20_000, 800_000),
             faults,
+            illness: None,
+        }
+    }
+
+    /// A simulation of 2 to 5 workers, one of which is ill and recovers. The workers are in use by a half.
+    pub(crate) fn ill(seed: u64, illness: Illness) -> Self {
+        let workers = 2 + seed % 4;
+        Self {
+            callers: 1,
+            workers: workers as usize,
+            concurrency: 4,
+            queue: 8,
+            work: 20_000,
+            pace: 20_000 / (2 * (workers - 1)),
+            load: RECOVERY + 24_000_000,
+            idempotent: 0,
+            nowait: 0,
+            wait_for_ready: 0,
+            illness: Some(illness),
+            ..Self::calm(seed)
         }
     }
 

@@ -11,7 +11,7 @@ use bytes::Bytes;
 
 use super::ledger::{self, Entry, Ledger, Outcomes, State, Tag};
 use super::network::{Link, Side, identity};
-use super::plan::{HEARTBEAT_INTERVAL, Plan};
+use super::plan::{HEARTBEAT_INTERVAL, Illness, Plan, RECOVERY};
 use super::rng::Rng;
 
 /// A scheduled event.
@@ -151,6 +151,19 @@ pub(crate) struct World {
     pub(crate) load_end: u64,
     pub(crate) last_tag: Tag,
     pub(crate) counts: Counts,
+    pub(crate) seconds: Vec<Second>,
+}
+
+/// What happened in one second of a simulation with an ill worker.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Second {
+    /// The calls that ended.
+    pub(crate) ended: u64,
+    /// Those that ended with an error, or with a status from 500 on.
+    pub(crate) failed: u64,
+    /// The handlers that started, and those of the ill worker.
+    pub(crate) starts: u64,
+    pub(crate) ill_starts: u64,
 }
 
 /// Counters for the report.
@@ -184,18 +197,21 @@ pub(crate) struct Run {
     pub(crate) trace: u64,
     pub(crate) outcomes: Outcomes,
     pub(crate) counts: Counts,
+    pub(crate) workers: usize,
+    pub(crate) seconds: Vec<Second>,
 }
 
 impl World {
     pub(crate) fn new(plan: Plan) -> Self {
         let mut rng = Rng::new(plan.seed.wrapping_add(0xb0b));
         let load_end = plan.load;
+        let values_only = plan.illness.is_some();
         let mut world = Self {
             callers: (0..plan.callers)
                 .map(|_| Self::caller(&plan, 0, 0, &mut rng))
                 .collect(),
             workers: (0..plan.workers)
-                .map(|_| Self::worker(&plan, 0, 0, &mut rng))
+                .map(|worker| Self::worker(&plan, worker, 0, 0, &mut rng))
                 .collect(),
             links: vec![vec![Link::default(); plan.workers]; plan.callers],
             plan,
@@ -203,7 +219,10 @@ impl World {
             now: 0,
             events: BTreeMap::new(),
             sequence: 0,
-            ledger: Ledger::default(),
+            ledger: Ledger {
+                values_only,
+                ..Ledger::default()
+            },
             history: VecDeque::new(),
             done: 0,
             trace: DefaultHasher::new(),
@@ -211,6 +230,7 @@ impl World {
             load_end,
             last_tag: 0,
             counts: Counts::default(),
+            seconds: Vec::new(),
         };
         for caller in 0..world.callers.len() {
             world.add_workers(caller);
@@ -247,10 +267,16 @@ impl World {
         }
     }
 
-    pub(crate) fn worker(plan: &Plan, incarnation: u64, offset: u64, rng: &mut Rng) -> WorkerNode {
+    pub(crate) fn worker(
+        plan: &Plan,
+        worker: usize,
+        incarnation: u64,
+        offset: u64,
+        rng: &mut Rng,
+    ) -> WorkerNode {
         let config = WorkerConfig {
             name: ByteStr::from("worker"),
-            concurrency: plan.concurrency,
+            concurrency: plan.concurrency_of(worker),
             queue: Some(plan.queue),
             verified_only: true,
             max_unacknowledged: 32,
@@ -269,6 +295,19 @@ impl World {
             draining: false,
             jobs: HashMap::new(),
         }
+    }
+
+    /// Returns what is wrong with a worker now.
+    fn illness(&self, worker: usize) -> Option<Illness> {
+        self.plan.illness.filter(|_| worker == 0 && self.now < RECOVERY)
+    }
+
+    fn second(&mut self) -> &mut Second {
+        let index = (self.now / 1_000_000) as usize;
+        if self.seconds.len() <= index {
+            self.seconds.resize(index + 1, Second::default());
+        }
+        &mut self.seconds[index]
     }
 
     /// Adds all workers to a new caller.
@@ -355,6 +394,8 @@ impl World {
             trace,
             outcomes: self.ledger.outcomes,
             counts: self.counts,
+            workers: self.plan.workers,
+            seconds: std::mem::take(&mut self.seconds),
         })
     }
 
@@ -442,7 +483,8 @@ impl World {
             Event::StartWorker { worker, incarnation } => {
                 if self.workers[worker].incarnation == incarnation && !self.workers[worker].alive {
                     let offset = self.workers[worker].clock.offset;
-                    self.workers[worker] = Self::worker(&self.plan, incarnation + 1, offset, &mut self.rng);
+                    self.workers[worker] =
+                        Self::worker(&self.plan, worker, incarnation + 1, offset, &mut self.rng);
                     self.note(|| format!("worker {worker} is back"));
                 }
                 Ok(())
@@ -739,6 +781,10 @@ impl World {
                 let was_suspended = node.clock.resumed_at == Some(self.now);
                 tag.hash(&mut self.trace);
                 self.ledger.finish(tag, &outcome, now, was_suspended)?;
+                let failed = outcome.as_ref().map_or(true, |reply| reply.status >= 500);
+                let second = self.second();
+                second.ended += 1;
+                second.failed += u64::from(failed);
                 let deadline = self.ledger.calls[&tag].deadline;
                 self.callers[caller].open.remove(&(deadline, tag));
             }
@@ -763,7 +809,9 @@ impl World {
                     }
                 }
             }
-            CallerAction::SessionOpened { .. } => {}
+            CallerAction::SessionOpened { .. }
+            | CallerAction::PeerEjected { .. }
+            | CallerAction::PeerRestored { .. } => {}
             CallerAction::PeerRemoved { peer } => {
                 let worker = peer.0 as usize;
                 let number = self.links[caller][worker].number;
@@ -820,7 +868,12 @@ impl World {
 
     fn execute_for_worker(&mut self, worker: usize, action: WorkerAction) -> Result<(), String> {
         match action {
-            WorkerAction::Send { peer, frames } => {
+            WorkerAction::Send { peer, mut frames } => {
+                // The fifth byte is the kind of the message, 7 that of a response.
+                if self.illness(worker) == Some(Illness::Garbles) && frames[0][5] == 7 {
+                    let cut = frames[0].len() - 1;
+                    frames[0].truncate(cut);
+                }
                 frames.last().map(|frame| frame.as_ref()).hash(&mut self.trace);
                 if let Some((caller, number)) = self.find_caller(&peer)
                     && self.links[caller][worker].number == number
@@ -861,17 +914,27 @@ impl World {
                 {
                     return Err(format!("{job:?} started twice"));
                 }
-                if node.jobs.len() > self.plan.concurrency {
+                let running = node.jobs.len();
+                let concurrency = self.plan.concurrency_of(worker);
+                if running > concurrency {
                     return Err(format!(
-                        "{} handlers run at a concurrency of {}",
-                        node.jobs.len(),
-                        self.plan.concurrency
+                        "{running} handlers run at a concurrency of {concurrency}"
                     ));
                 }
                 self.ledger.start(tag)?;
                 let incarnation = node.incarnation;
-                let longest = if self.rng.chance(30) { 40 } else { 2 };
+                let is_slow = self.plan.illness.is_none() && self.rng.chance(30);
+                let longest = if is_slow { 40 } else { 2 };
                 let length = self.rng.range(1, longest * self.plan.work);
+                let length = match self.illness(worker) {
+                    Some(Illness::Fails) => 100,
+                    Some(Illness::Hangs) => RECOVERY - self.now,
+                    Some(Illness::Overcommits) => length * (running / self.plan.concurrency).max(1) as u64,
+                    Some(Illness::Garbles) | None => length,
+                };
+                let second = self.second();
+                second.starts += 1;
+                second.ill_starts += u64::from(worker == 0);
                 self.after(
                     length,
                     Event::HandlerEnds {
@@ -965,12 +1028,14 @@ impl World {
         if !node.alive || node.incarnation != incarnation {
             return Ok(());
         }
+        let fails = self.illness(worker) == Some(Illness::Fails);
+        let node = &mut self.workers[worker];
         let Some(running) = node.jobs.remove(&job) else {
             return Ok(());
         };
         let reply = (!running.stopped || running.ignores_stop).then(|| WireReply {
-            status: 200,
-            outcome: ledger::outcome(tag),
+            status: if fails { 500 } else { 200 },
+            outcome: self.ledger.outcome(tag),
             parts: ledger::parts(tag),
             body: ledger::body(tag, self.rng.range(8, 2_000) as usize),
             ..WireReply::default()

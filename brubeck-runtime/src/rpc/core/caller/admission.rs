@@ -21,6 +21,10 @@ impl ServiceTime {
         self.0 = Some(moving_average(self.0, elapsed));
     }
 
+    pub(super) fn average(&self) -> Option<Duration> {
+        self.0
+    }
+
     /// Estimates how long a call waits behind `ahead` other calls until one of `capacity` places is free. Returns `None` if no
     /// reply has arrived yet or `capacity` is 0.
     fn estimate_wait(&self, ahead: usize, capacity: usize) -> Option<Duration> {

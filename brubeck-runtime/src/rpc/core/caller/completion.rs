@@ -96,7 +96,11 @@ impl Caller {
             CallState::Sent { .. } => Phase::Running,
             CallState::Queued(_) | CallState::RetryDelay(_) => Phase::Waiting,
         };
-        self.report_outcome(id, &pending, Err(CallError::deadline(phase)), actions);
+        let outcome = Err(CallError::deadline(phase));
+        if let CallState::Sent { peer, at, .. } = pending.state {
+            self.record_outcome(peer, at, &outcome, actions);
+        }
+        self.report_outcome(id, &pending, outcome, actions);
     }
 
     /// Fails the queued and delayed calls if there is no worker left to wait for, except those with `wait_for_ready`.
@@ -133,11 +137,14 @@ impl Caller {
         if let PeerState::Ready(ready) = std::mem::replace(&mut peer.state, PeerState::Disconnected) {
             self.counters.sessions_ended += 1;
             let mut lost: Vec<_> = ready.in_flight.into_iter().collect();
+            let ran = |(request_id, _): &(u64, CallId)| last_received.is_none_or(|last| *request_id <= last);
+            if lost.iter().any(ran) {
+                self.record_lost_session(id, actions);
+            }
             // In descending order: each rerouted call goes to the front of the queue, so the oldest must be the last.
             lost.sort_unstable_by_key(|(request_id, _)| Reverse(*request_id));
-            for (request_id, call) in lost {
-                let may_have_run = last_received.is_none_or(|last| request_id <= last);
-                self.handle_lost_call(call, may_have_run, reason, actions);
+            for lost_call in lost {
+                self.handle_lost_call(lost_call.1, ran(&lost_call), reason, actions);
             }
         }
         self.remove_peer_if_done(id, actions);

@@ -96,6 +96,8 @@ pub struct CallerCounters {
     pub sessions_ended: u64,
     /// Workers that missed their heartbeats.
     pub dead: u64,
+    /// Workers that got no calls for a while, because they failed more often than the others.
+    pub ejections: u64,
     /// Sessions denied by a worker.
     pub denied: u64,
     /// Handshakes that timed out.

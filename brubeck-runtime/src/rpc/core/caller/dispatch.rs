@@ -1,28 +1,43 @@
 //! Dispatch: chooses a worker for each queued call and sends the request.
 
-use super::peer::PeerState;
+use super::peer::{PeerState, WorkerPeer};
 use super::queue::CallState;
 use super::{CallId, Caller, CallerAction, PeerId};
 use crate::rpc::api::{CallError, CallErrorReason};
 use crate::rpc::codec::{WireMessage, WireRequest};
+use std::time::Duration;
 
-/// The fixed-point scale of a load: the number of steps between an idle and a full worker.
-const LOAD_SCALE: u64 = 1 << 20;
+/// Latencies below this one do not differ: the time of the network and of the clocks prevails.
+const MIN_LATENCY: Duration = Duration::from_millis(1);
+
+/// A slower worker counts as this many times slower, so that it still gets calls that measure its latency.
+const MAX_SLOWNESS: u64 = 64;
+
+/// What the workers that get calls are compared with.
+struct Pool {
+    /// There is a worker with an open session that is not ejected.
+    has_available: bool,
+    /// The latency of the fastest one.
+    latency: Option<Duration>,
+}
 
 impl Caller {
     /// Returns whether any worker accepts a call now.
     pub(super) fn has_room(&self) -> bool {
-        self.peers
-            .values()
-            .any(|peer| peer.room(self.now, &self.config).is_some())
+        let has_available = self.pool().has_available;
+        self.peers.values().any(|peer| {
+            peer.room(self.now, &self.config).is_some() && (!has_available || peer.is_available(self.now))
+        })
     }
 
     /// Returns the number of calls that all workers with an open session process at once: those in flight and those that they
-    /// still accept. Omits draining workers.
+    /// still accept. Omits draining workers, and those that were ejected, unless there are no others.
     pub(super) fn total_capacity(&self) -> usize {
+        let has_available = self.pool().has_available;
         let ready = self
             .peers
             .values()
+            .filter(|peer| !has_available || !peer.health.is_ejected())
             .filter_map(|peer| peer.ready().filter(|ready| !ready.draining));
         ready
             .map(|ready| ready.in_flight.len() + ready.free(&self.config))
@@ -38,20 +53,26 @@ impl Caller {
         }
     }
 
-    /// Returns the worker with the lowest load of those with room, or `None` if no worker has room. The load is the share of the
-    /// capacity that is in use. Ties are broken at random.
+    /// Returns the worker with the lowest cost of those with room, or `None` if no worker has room. A worker that was ejected and has to
+    /// show whether it has recovered comes first. Ties are broken at random.
     pub(super) fn least_loaded(&mut self) -> Option<PeerId> {
+        let pool = self.pool();
         let mut best: Option<(u64, PeerId)> = None;
         let mut ties = 0;
         for (id, peer) in &self.peers {
-            let (Some(free), Some(ready)) = (peer.room(self.now, &self.config), peer.ready()) else {
+            let (Some(_), Some(ready)) = (peer.room(self.now, &self.config), peer.ready()) else {
                 continue;
             };
-            let in_flight = ready.in_flight.len() as u64;
-            let load = in_flight.saturating_mul(LOAD_SCALE) / (in_flight + free as u64);
+            if pool.has_available && !peer.is_available(self.now) {
+                continue;
+            }
+            let cost = match pool.has_available && peer.health.is_ejected() {
+                true => 0,
+                false => self.cost(&pool, peer, ready.in_flight.len()),
+            };
             match best {
-                Some((least, _)) if least < load => continue,
-                Some((least, _)) if least == load => {
+                Some((least, _)) if least < cost => continue,
+                Some((least, _)) if least == cost => {
                     // Reservoir sampling: the n-th of equal workers replaces the chosen one with probability 1/n.
                     ties += 1;
                     if self.entropy.below(ties) > 0 {
@@ -60,9 +81,45 @@ impl Caller {
                 }
                 _ => ties = 1,
             }
-            best = Some((load, *id));
+            best = Some((cost, *id));
         }
         best.map(|(_, id)| id)
+    }
+
+    /// Returns what the workers are compared with.
+    fn pool(&self) -> Pool {
+        let mut pool = Pool {
+            has_available: false,
+            latency: None,
+        };
+        for peer in self.peers.values() {
+            let is_open = peer.ready().is_some_and(|ready| !ready.draining) && !peer.removing;
+            if !is_open || peer.health.is_ejected() {
+                continue;
+            }
+            pool.has_available = true;
+            let latency = peer.health.latency(self.now);
+            pool.latency = pool.latency.into_iter().chain(latency).min();
+        }
+        pool
+    }
+
+    /// Returns the cost of another call to a worker: the calls that it would run, times the number of calls that must be sent for one
+    /// that succeeds, times its latency if it is much slower than the fastest one.
+    ///
+    /// The capacity that a worker announces does not count, except as a limit: it may be wrong, and an idle worker announces less than
+    /// a busy one.
+    fn cost(&self, pool: &Pool, peer: &WorkerPeer, in_flight: usize) -> u64 {
+        let slowness = match (peer.health.latency(self.now), pool.latency) {
+            (Some(latency), Some(fastest)) => {
+                let tolerated = fastest.as_micros().max(MIN_LATENCY.as_micros()) * 2;
+                u64::try_from(latency.as_micros() / tolerated).unwrap_or(u64::MAX)
+            }
+            _ => 1,
+        };
+        (in_flight as u64 + 1)
+            .saturating_mul(slowness.clamp(1, MAX_SLOWNESS))
+            .saturating_mul(peer.health.calls_per_success(self.now))
     }
 
     /// Sends a call to a worker. Fails the call if its request cannot be encoded.

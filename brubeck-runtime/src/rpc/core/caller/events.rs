@@ -5,6 +5,7 @@ use crate::rpc::codec::{CallRequest, WireReply};
 use crate::rpc::core::Moment;
 use bytes::Bytes;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// The id of a call. The driver assigns it and never reuses it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -132,6 +133,18 @@ pub enum CallerAction {
     },
     /// The session with a worker is open. There is nothing to do.
     SessionOpened {
+        /// The id of the worker.
+        peer: PeerId,
+    },
+    /// A worker fails more often than the others, so it gets no calls for a while. There is nothing to do.
+    PeerEjected {
+        /// The id of the worker.
+        peer: PeerId,
+        /// The time until it gets a call again, one at a time.
+        pause: Duration,
+    },
+    /// An ejected worker has recovered and gets its share of the calls. There is nothing to do.
+    PeerRestored {
         /// The id of the worker.
         peer: PeerId,
     },

@@ -62,6 +62,7 @@ impl Caller {
                 peer.last_attempt_failed = false;
                 peer.denied = None;
                 peer.busy_until = self.now;
+                peer.health.session_opened(self.now);
                 self.counters.sessions += 1;
                 actions.push(CallerAction::SessionOpened { peer: id });
                 self.schedule_wake(id);

@@ -150,10 +150,8 @@ impl Caller {
         let Some(call) = self.find_call(id, request_id, limit) else {
             return;
         };
-        if let Some(CallState::Sent { at, .. }) = self.calls.get(&call).map(|pending| pending.state)
-            && outcome.is_ok()
-        {
-            self.service_time.record(self.now.saturating_sub(at));
+        if let Some(CallState::Sent { at, .. }) = self.calls.get(&call).map(|pending| pending.state) {
+            self.record_outcome(id, at, &outcome, actions);
         }
         self.finish(call, outcome, actions);
     }

@@ -6,6 +6,7 @@ mod config;
 mod dispatch;
 mod events;
 mod handshake;
+mod health;
 mod incoming;
 mod liveness;
 mod peer;

@@ -1,5 +1,6 @@
 //! The state that a caller keeps for each worker.
 
+use super::health::{Availability, WorkerHealth};
 use super::{CallId, CallerConfig, PeerId};
 use crate::rpc::codec::Denial;
 use crate::rpc::core::channel::SessionChannel;
@@ -31,6 +32,8 @@ pub struct PeerView {
     pub in_flight: usize,
     /// The number of further calls that the limits of the worker and of the caller allow.
     pub free: usize,
+    /// The worker gets no calls, or one at a time, because it failed more often than the others.
+    pub ejected: bool,
     /// The reason of the latest denial since the last open session; `None` if there was none.
     pub denied: Option<Denial>,
 }
@@ -51,6 +54,7 @@ pub(super) struct WorkerPeer {
     pub(super) denied: Option<Denial>,
     /// The time until which no calls are sent, because the worker or the link had no room.
     pub(super) busy_until: Moment,
+    pub(super) health: WorkerHealth,
     /// The expiry of the current timer; `None` if none is set.
     pub(super) scheduled_wake: Option<Moment>,
 }
@@ -120,6 +124,7 @@ impl WorkerPeer {
             last_attempt_failed: false,
             denied: None,
             busy_until: Moment::ZERO,
+            health: WorkerHealth::default(),
             scheduled_wake: None,
         }
     }
@@ -154,6 +159,15 @@ impl WorkerPeer {
         }
     }
 
+    /// Returns whether the worker gets calls, and none is ahead that has to show first whether it has recovered.
+    pub(super) fn is_available(&self, now: Moment) -> bool {
+        match self.health.availability(now) {
+            Availability::Full => true,
+            Availability::Probing => self.ready().is_some_and(|ready| ready.in_flight.is_empty()),
+            Availability::Ejected => false,
+        }
+    }
+
     /// Returns how many calls can be sent now, or `None` if there is no room.
     pub(super) fn room(&self, now: Moment, config: &CallerConfig) -> Option<usize> {
         let ready = self
@@ -177,7 +191,11 @@ impl WorkerPeer {
             }
         };
         let busy_end = Some(self.busy_until).filter(|until| *until > now);
-        state_change.into_iter().chain(busy_end).min()
+        state_change
+            .into_iter()
+            .chain(busy_end)
+            .chain(self.health.probing_at(now))
+            .min()
     }
 
     pub(super) fn view(&self, peer: PeerId, config: &CallerConfig) -> PeerView {
@@ -192,6 +210,7 @@ impl WorkerPeer {
             },
             in_flight: ready.map_or(0, |ready| ready.in_flight.len()),
             free: ready.map_or(0, |ready| ready.free(config)),
+            ejected: self.health.is_ejected(),
             denied: self.denied,
         }
     }
