@@ -48,6 +48,22 @@ async fn work(
     Ok(Json(address.0.0))
 }
 
+/// The contract of `read`, which the service does not use.
+#[service_client]
+pub trait Reader {
+    #[call("/read")]
+    async fn read(&self) -> Result<u64, Problem>;
+}
+
+/// Responds with a text instead of a number if the worker is broken.
+#[service_handler(path = "^/read$", method = "request")]
+async fn read_number(is_broken: State<Arc<AtomicBool>>) -> Json<serde_json::Value> {
+    Json(match is_broken.load(Ordering::SeqCst) {
+        true => "seven".into(),
+        false => 7.into(),
+    })
+}
+
 #[service_handler(path = "^/nap", method = "request")]
 async fn nap(millis: Arg<u64>) -> Json<u64> {
     tokio::time::sleep(Duration::from_millis(millis.0)).await;
@@ -80,7 +96,8 @@ fn user(id: u64) -> Json<u64> {
     Json(id)
 }
 
-const SERVICE_ROUTES: Routes<ServiceState> = routes![whereabouts, slow, work, nap, dies, again, user];
+const SERVICE_ROUTES: Routes<ServiceState> =
+    routes![whereabouts, slow, work, read_number, nap, dies, again, user];
 
 struct ServiceInstance {
     running: Running,
@@ -210,6 +227,33 @@ async fn failing_worker_gets_few_calls_and_its_share_again_after_it_has_recovere
     broken.is_broken.store(false, Ordering::SeqCst);
     // After its pause it gets one call at a time, until three have succeeded.
     with_timeout(async { while work_in_parallel(&client, &broken).await.1 < 100 {} }).await;
+    for worker in [good, broken] {
+        worker.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn worker_whose_responses_cannot_be_read_gets_few_calls() {
+    let folder = socket_folder();
+    let (good, broken) = (
+        ServiceInstance::start(&folder, "good", 64).await,
+        ServiceInstance::start(&folder, "broken", 64).await,
+    );
+    broken.is_broken.store(true, Ordering::SeqCst);
+    let client = Client::connect(&ServiceAddress::new(&good.address, SECRET).and(&broken.address)).unwrap();
+    call_until_served_by(&client, &good).await;
+    call_until_served_by(&client, &broken).await;
+    let reader = ReaderClient::new(client);
+    let mut failed = 0;
+    for _ in 0..300 {
+        match with_timeout(reader.read().into_future()).await {
+            Ok(response) => assert_eq!(response.body, 7),
+            Err(CallError::BadReply(_)) => failed += 1,
+            Err(error) => panic!("{error}"),
+        }
+    }
+    // It is an outlier after 20 of its responses.
+    assert!((1..=40).contains(&failed), "{failed} of 300 calls failed");
     for worker in [good, broken] {
         worker.stop().await;
     }

@@ -164,6 +164,10 @@ impl CallOrigin {
         }
     }
 
+    pub(super) fn link(&self) -> &dyn Link {
+        &*self.link
+    }
+
     /// Sets the trace, unless the request has one.
     pub(super) fn with_trace(self, trace: Option<&Trace>) -> CallOrigin {
         CallOrigin {

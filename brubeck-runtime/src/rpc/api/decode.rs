@@ -20,7 +20,14 @@ pub(super) fn decode_response<O: Operation>(
     sent: &SentCall,
 ) -> Result<ServiceResponse<O::Ok>, CallError<O::Error>> {
     let worker = response.body.worker.clone();
-    decode_outcome::<O>(response).map_err(|error| error.at(sent.site_of(worker)))
+    // A status from 500 on counts as a failure of the worker already.
+    let is_error = response.status.code() >= 500;
+    decode_outcome::<O>(response).map_err(|error| {
+        if let (CallError::BadReply(_), Some(worker), false) = (&error, &worker, is_error) {
+            sent.response_unreadable(worker);
+        }
+        error.at(sent.site_of(worker))
+    })
 }
 
 /// Decodes the response of an operation by its outcome.

@@ -173,6 +173,12 @@ impl Link for RuntimeLinks {
         self.0.service.address()
     }
 
+    fn response_unreadable(&self, worker: &str) {
+        if let Ok(link) = self.0.current() {
+            link.response_unreadable(worker);
+        }
+    }
+
     fn add_worker(&self, address: &str) -> crate::Result<()> {
         let checked = self.0.any()?;
         checked.add_worker(address)?;

@@ -152,6 +152,11 @@ pub(super) struct SentCall {
 }
 
 impl SentCall {
+    /// Records that the response of this worker could not be read.
+    pub(super) fn response_unreadable(&self, worker: &str) {
+        self.origin.link().response_unreadable(worker);
+    }
+
     /// Returns the site of the call, which was sent to this worker.
     pub(super) fn site_of(&self, worker: Option<Arc<str>>) -> CallSite {
         let mut site = CallSite::of_worker(worker);

@@ -210,6 +210,10 @@ pub trait Link: Send + Sync + 'static {
         false
     }
 
+    /// Records that a response of this worker could not be read.
+    #[doc(hidden)]
+    fn response_unreadable(&self, _worker: &str) {}
+
     /// Returns the addresses of the workers. The default implementation returns the address of the service.
     fn workers(&self) -> Vec<String> {
         vec![self.address().to_owned()]

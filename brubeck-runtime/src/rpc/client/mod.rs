@@ -313,6 +313,15 @@ impl Link for Pool {
         &self.address
     }
 
+    fn response_unreadable(&self, worker: &str) {
+        let mut state = self.inner.lock();
+        let mut workers = state.workers.iter();
+        if let Some((peer, _)) = workers.find(|(_, known)| &*known.address == worker) {
+            let peer = *peer;
+            self.inner.step(&mut state, CallerEvent::Unreadable { peer });
+        }
+    }
+
     fn is_closed(&self) -> bool {
         self.inner.is_closed()
     }
@@ -535,7 +544,7 @@ impl PoolState {
             CallerAction::PeerEjected { peer, pause } => {
                 if let Some(worker) = self.workers.get(&peer) {
                     tracing::warn!(
-                        worker.address,
+                        worker.address = &*worker.address,
                         pause_ms = pause.as_millis(),
                         "worker fails more often than the others, so it gets no calls for a while; look for the reason in its log"
                     );
@@ -544,7 +553,7 @@ impl PoolState {
             CallerAction::PeerRestored { peer } => {
                 if let Some(worker) = self.workers.get(&peer) {
                     tracing::info!(
-                        worker.address,
+                        worker.address = &*worker.address,
                         "worker has recovered and gets its share of the calls"
                     );
                 }

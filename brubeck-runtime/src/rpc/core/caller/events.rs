@@ -85,6 +85,11 @@ pub enum CallerEvent {
         /// The call that the action named.
         call: Option<CallId>,
     },
+    /// The application could not read the response of a worker, whose message was well-formed.
+    Unreadable {
+        /// The id of the worker.
+        peer: PeerId,
+    },
     /// Time has passed: see [`Caller::next_wake`](super::Caller::next_wake).
     Wake,
     /// The process is shutting down. Queued, delayed and new calls fail at once, calls in flight finish. Removes all workers.

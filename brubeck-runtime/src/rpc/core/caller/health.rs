@@ -130,6 +130,12 @@ impl WorkerHealth {
         }
     }
 
+    /// Counts the last success as a failure.
+    fn count_unreadable(&mut self) {
+        self.successes = self.successes.saturating_sub(1);
+        self.failures += 1;
+    }
+
     /// Returns whether this worker fails often, compared with itself only.
     fn is_failing(&self) -> bool {
         let outcomes = self.successes + self.failures;
@@ -171,6 +177,22 @@ impl Caller {
     pub(super) fn record_lost_session(&mut self, id: PeerId, actions: &mut Vec<CallerAction>) {
         let lost = Err(CallError::lost(true));
         self.record_outcome(id, self.now, &lost, actions);
+    }
+
+    /// Records that the application could not read a response, which counted as a success.
+    pub(super) fn record_unreadable(&mut self, id: PeerId, actions: &mut Vec<CallerAction>) {
+        let Some(peer) = self.peers.get_mut(&id) else {
+            return;
+        };
+        let health = &mut peer.health;
+        health.count_unreadable();
+        let is_outlier = match &health.ejection {
+            Some(ejection) => ejection.until <= self.now,
+            None => health.is_failing() && self.is_outlier(id),
+        };
+        if is_outlier {
+            self.eject(id, actions);
+        }
     }
 
     /// Records the outcome of a call that was sent to a worker at `sent`. Ejects the worker if it is an outlier, and restores it if

@@ -115,6 +115,7 @@ impl Caller {
             CallerEvent::LinkDown { peer, link } => self.link_down(peer, link, actions),
             CallerEvent::Frames { peer, link, frames } => self.frames(peer, link, &frames, actions),
             CallerEvent::SendFailed { peer, link, call } => self.send_failed(peer, link, call, actions),
+            CallerEvent::Unreadable { peer } => self.record_unreadable(peer, actions),
             CallerEvent::Cancel { .. } | CallerEvent::Wake => {}
             CallerEvent::Close => self.close(actions),
         }
