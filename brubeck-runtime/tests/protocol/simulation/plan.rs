@@ -39,7 +39,7 @@ pub(crate) struct Plan {
     pub(crate) illness: Option<Illness>,
 }
 
-/// What is wrong with a worker whose connection works.
+/// The illness of a worker whose connection works.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Illness {
     /// Its handlers respond with status 500 at once.

@@ -154,7 +154,7 @@ pub(crate) struct World {
     pub(crate) seconds: Vec<Second>,
 }
 
-/// What happened in one second of a simulation with an ill worker.
+/// The events in one second of a simulation with an ill worker.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Second {
     /// The calls that ended.

@@ -13,8 +13,8 @@ const MIN_LATENCY: Duration = Duration::from_millis(1);
 /// A slower worker counts as this many times slower, so that it still gets calls that measure its latency.
 const MAX_SLOWNESS: u64 = 64;
 
-/// What the workers that get calls are compared with.
-struct Pool {
+/// The values with which workers are compared.
+struct Baseline {
     /// There is a worker with an open session that is not ejected.
     has_available: bool,
     /// The latency of the fastest one.
@@ -24,7 +24,7 @@ struct Pool {
 impl Caller {
     /// Returns whether any worker accepts a call now.
     pub(super) fn has_room(&self) -> bool {
-        let has_available = self.pool().has_available;
+        let has_available = self.baseline().has_available;
         self.peers.values().any(|peer| {
             peer.room(self.now, &self.config).is_some() && (!has_available || peer.is_available(self.now))
         })
@@ -33,7 +33,7 @@ impl Caller {
     /// Returns the number of calls that all workers with an open session process at once: those in flight and those that they
     /// still accept. Omits draining workers, and those that were ejected, unless there are no others.
     pub(super) fn total_capacity(&self) -> usize {
-        let has_available = self.pool().has_available;
+        let has_available = self.baseline().has_available;
         let ready = self
             .peers
             .values()
@@ -56,7 +56,7 @@ impl Caller {
     /// Returns the worker with the lowest cost of those with room, or `None` if no worker has room. A worker that was ejected and has to
     /// show whether it has recovered comes first. Ties are broken at random.
     pub(super) fn least_loaded(&mut self) -> Option<PeerId> {
-        let pool = self.pool();
+        let pool = self.baseline();
         let mut best: Option<(u64, PeerId)> = None;
         let mut ties = 0;
         for (id, peer) in &self.peers {
@@ -86,9 +86,9 @@ impl Caller {
         best.map(|(_, id)| id)
     }
 
-    /// Returns what the workers are compared with.
-    fn pool(&self) -> Pool {
-        let mut pool = Pool {
+    /// Returns the values with which workers are compared.
+    fn baseline(&self) -> Baseline {
+        let mut pool = Baseline {
             has_available: false,
             latency: None,
         };
@@ -109,7 +109,7 @@ impl Caller {
     ///
     /// The capacity that a worker announces does not count, except as a limit: it may be wrong, and an idle worker announces less than
     /// a busy one.
-    fn cost(&self, pool: &Pool, peer: &WorkerPeer, in_flight: usize) -> u64 {
+    fn cost(&self, pool: &Baseline, peer: &WorkerPeer, in_flight: usize) -> u64 {
         let slowness = match (peer.health.latency(self.now), pool.latency) {
             (Some(latency), Some(fastest)) => {
                 let tolerated = fastest.as_micros().max(MIN_LATENCY.as_micros()) * 2;

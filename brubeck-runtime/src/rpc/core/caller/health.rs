@@ -1,9 +1,5 @@
-//! Outlier ejection: a worker that fails more often than the others gets no calls for a while, and then one at a time.
+//! The health of a worker: the outcomes of its calls, their latency, and its ejections.
 
-use super::peer::{PeerState, WorkerPeer};
-use super::{Caller, CallerAction, PeerId};
-use crate::rpc::api::CallError;
-use crate::rpc::codec::{Outcome, WireReply};
 use crate::rpc::core::{Moment, moving_average};
 use std::time::Duration;
 
@@ -29,10 +25,6 @@ const FORGET_AFTER: u32 = 10;
 /// Latencies and failures that are older do not count: the worker gets calls again, which show what they are now.
 const STALE_AFTER: Duration = Duration::from_secs(10);
 
-/// A call that timed out sooner than this many times the usual latency says nothing about its worker.
-const PATIENCE: u32 = 4;
-const MIN_PATIENCE: Duration = Duration::from_millis(100);
-
 /// The outcomes of the calls that were sent to a worker.
 #[derive(Debug, Default)]
 pub(super) struct WorkerHealth {
@@ -56,7 +48,7 @@ struct Ejection {
     probed: u32,
 }
 
-/// Whether a worker gets calls.
+/// The share of the calls that a worker gets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Availability {
     /// It gets its share.
@@ -65,6 +57,18 @@ pub(super) enum Availability {
     Probing,
     /// It gets none.
     Ejected,
+}
+
+/// The effect of an outcome.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum HealthChange {
+    None,
+    /// The worker fails often, and is an outlier if the others do not.
+    Failing,
+    /// A probe failed.
+    ProbeFailed,
+    /// Enough probes have succeeded.
+    Recovered,
 }
 
 impl WorkerHealth {
@@ -112,7 +116,8 @@ impl WorkerHealth {
         now.saturating_sub(self.last_outcome) >= STALE_AFTER
     }
 
-    fn count(&mut self, now: Moment, succeeded: bool) {
+    /// Records the outcome of a call that was sent at `sent` and has ended at `now`.
+    pub(super) fn record(&mut self, sent: Moment, now: Moment, succeeded: bool) -> HealthChange {
         if self.is_stale(now) {
             (self.successes, self.failures) = (0, 0);
         }
@@ -124,16 +129,44 @@ impl WorkerHealth {
         if succeeded {
             self.successes += 1;
             self.consecutive_failures = 0;
+            let latency = moving_average(self.latency(now), now.saturating_sub(sent));
+            self.latency = Some((latency, now));
         } else {
             self.failures += 1;
             self.consecutive_failures = self.consecutive_failures.saturating_add(1);
         }
+        let is_failing = self.is_failing();
+        match &mut self.ejection {
+            // The call was sent before the worker was probed.
+            Some(ejection) if sent < ejection.until => HealthChange::None,
+            Some(ejection) if succeeded => {
+                ejection.probed += 1;
+                if ejection.probed < PROBES {
+                    return HealthChange::None;
+                }
+                self.forget(now);
+                HealthChange::Recovered
+            }
+            Some(_) => HealthChange::ProbeFailed,
+            None if !succeeded && is_failing => HealthChange::Failing,
+            None => HealthChange::None,
+        }
     }
 
-    /// Counts the last success as a failure.
-    fn count_unreadable(&mut self) {
+    /// Records that the response of a call that counted as a success could not be read.
+    pub(super) fn record_unreadable(&mut self, now: Moment) -> HealthChange {
         self.successes = self.successes.saturating_sub(1);
         self.failures += 1;
+        match &self.ejection {
+            Some(ejection) if ejection.until <= now => HealthChange::ProbeFailed,
+            None if self.is_failing() => HealthChange::Failing,
+            _ => HealthChange::None,
+        }
+    }
+
+    /// Returns the number of recent failures, and that of all recent outcomes.
+    pub(super) fn recent(&self) -> (u64, u64) {
+        (self.failures.into(), (self.successes + self.failures).into())
     }
 
     /// Returns whether this worker fails often, compared with itself only.
@@ -144,7 +177,7 @@ impl WorkerHealth {
     }
 
     /// Begins an ejection. Returns its duration.
-    fn eject(&mut self, now: Moment) -> Duration {
+    pub(super) fn eject(&mut self, now: Moment) -> Duration {
         let duration = |ejections: u8| FIRST_EJECTION * (1 << ejections.min(MAX_EJECTION_DOUBLINGS));
         let forget_at = self.last_ejection_end + duration(self.ejections) * FORGET_AFTER;
         self.ejections = match self.ejection.is_some() || now < forget_at && self.ejections > 0 {
@@ -160,8 +193,8 @@ impl WorkerHealth {
         pause
     }
 
-    /// Forgets the outcomes that led to the ejection.
-    fn restore(&mut self, now: Moment) {
+    /// Ends the ejection, and forgets the outcomes that led to it.
+    fn forget(&mut self, now: Moment) {
         *self = WorkerHealth {
             latency: self.latency,
             ejections: self.ejections,
@@ -169,132 +202,6 @@ impl WorkerHealth {
             last_outcome: now,
             ..WorkerHealth::default()
         };
-    }
-}
-
-impl Caller {
-    /// Records that a worker ended while it ran calls.
-    pub(super) fn record_lost_session(&mut self, id: PeerId, actions: &mut Vec<CallerAction>) {
-        let lost = Err(CallError::lost(true));
-        self.record_outcome(id, self.now, &lost, actions);
-    }
-
-    /// Records that the application could not read a response, which counted as a success.
-    pub(super) fn record_unreadable(&mut self, id: PeerId, actions: &mut Vec<CallerAction>) {
-        let Some(peer) = self.peers.get_mut(&id) else {
-            return;
-        };
-        let health = &mut peer.health;
-        health.count_unreadable();
-        let is_outlier = match &health.ejection {
-            Some(ejection) => ejection.until <= self.now,
-            None => health.is_failing() && self.is_outlier(id),
-        };
-        if is_outlier {
-            self.eject(id, actions);
-        }
-    }
-
-    /// Records the outcome of a call that was sent to a worker at `sent`. Ejects the worker if it is an outlier, and restores it if
-    /// it has recovered.
-    pub(super) fn record_outcome(
-        &mut self,
-        id: PeerId,
-        sent: Moment,
-        outcome: &Result<WireReply, CallError>,
-        actions: &mut Vec<CallerAction>,
-    ) {
-        let now = self.now;
-        let elapsed = now.saturating_sub(sent);
-        let Some(succeeded) = self.is_success(elapsed, outcome) else {
-            return;
-        };
-        if succeeded {
-            self.service_time.record(elapsed);
-        }
-        let Some(peer) = self.peers.get_mut(&id) else {
-            return;
-        };
-        let health = &mut peer.health;
-        health.count(now, succeeded);
-        if succeeded {
-            let latency = moving_average(health.latency(now), elapsed);
-            health.latency = Some((latency, now));
-        }
-        let is_outlier = match &mut health.ejection {
-            // The call was sent before the worker was probed.
-            Some(ejection) if sent < ejection.until => false,
-            Some(ejection) if succeeded => {
-                ejection.probed += 1;
-                if ejection.probed >= PROBES {
-                    health.restore(now);
-                    actions.push(CallerAction::PeerRestored { peer: id });
-                }
-                false
-            }
-            Some(_) => true,
-            None => !succeeded && health.is_failing() && self.is_outlier(id),
-        };
-        if is_outlier {
-            self.eject(id, actions);
-        }
-    }
-
-    /// Returns whether an outcome speaks for the worker or against it; `None` if it says nothing about it.
-    ///
-    /// Only failures count that another worker might not have had. If all workers fail alike, none is an outlier.
-    fn is_success(&self, elapsed: Duration, outcome: &Result<WireReply, CallError>) -> Option<bool> {
-        match outcome {
-            Ok(reply) => Some(match reply.outcome {
-                Outcome::Value | Outcome::Failure => !(500..600).contains(&reply.status),
-                Outcome::Rejected | Outcome::Panicked => false,
-            }),
-            Err(CallError::Refused(_) | CallError::BadReply(_) | CallError::Lost { .. }) => Some(false),
-            Err(CallError::Deadline { .. }) => {
-                let patience = self.service_time.average().unwrap_or_default() * PATIENCE;
-                (elapsed >= patience.max(MIN_PATIENCE)).then_some(false)
-            }
-            Err(_) => None,
-        }
-    }
-
-    /// Returns whether a worker fails more than twice as often as the others that get calls, and may be ejected: not more than
-    /// half of the workers are.
-    fn is_outlier(&self, id: PeerId) -> bool {
-        let is_open = |peer: &&WorkerPeer| matches!(&peer.state, PeerState::Ready(ready) if !ready.draining);
-        let (mut open, mut ejected) = (1, 1);
-        let (mut failures, mut outcomes) = (0, 0);
-        for (other, peer) in self.peers.iter().filter(|(_, peer)| is_open(peer)) {
-            if *other == id {
-                continue;
-            }
-            open += 1;
-            if peer.health.ejection.is_some() {
-                ejected += 1;
-                continue;
-            }
-            failures += u64::from(peer.health.failures);
-            outcomes += u64::from(peer.health.successes + peer.health.failures);
-        }
-        let Some(own) = self.peers.get(&id).map(|peer| &peer.health) else {
-            return false;
-        };
-        let own_failures = u64::from(own.failures);
-        let own_outcomes = u64::from(own.successes + own.failures);
-        // failures / outcomes < own_failures / own_outcomes / 2, without a division.
-        let others_are_better = 2 * failures * own_outcomes < own_failures * outcomes.max(1);
-        2 * ejected <= open && others_are_better
-    }
-
-    fn eject(&mut self, id: PeerId, actions: &mut Vec<CallerAction>) {
-        let now = self.now;
-        let Some(peer) = self.peers.get_mut(&id) else {
-            return;
-        };
-        let pause = peer.health.eject(now);
-        self.counters.ejections += 1;
-        actions.push(CallerAction::PeerEjected { peer: id, pause });
-        self.schedule_wake(id);
     }
 }
 
@@ -312,14 +219,14 @@ mod tests {
             now += Duration::from_secs(seconds);
             assert_eq!(health.availability(now), Availability::Probing);
         }
-        health.restore(now);
+        health.forget(now);
         assert_eq!(health.availability(now), Availability::Full);
         assert_eq!(
             health.eject(now + Duration::from_secs(319)),
             Duration::from_secs(32)
         );
         now += Duration::from_secs(319 + 32);
-        health.restore(now);
+        health.forget(now);
         assert_eq!(health.eject(now + Duration::from_secs(320)), FIRST_EJECTION);
     }
 
@@ -327,14 +234,15 @@ mod tests {
     fn old_outcomes_lose_their_weight() {
         let mut health = WorkerHealth::default();
         let now = Duration::from_secs(100);
-        (0..1_000).for_each(|_| health.count(now, false));
+        for _ in 0..1_000 {
+            health.record(now, now, false);
+        }
         assert!(health.is_failing());
-        assert_eq!(
-            health.calls_per_success(now),
-            16 * (u64::from(health.failures) + 1)
-        );
+        assert_eq!(health.calls_per_success(now), 16 * (health.recent().0 + 1));
         assert_eq!(health.calls_per_success(now + STALE_AFTER), 16);
-        (0..200).for_each(|_| health.count(now, true));
+        for _ in 0..200 {
+            health.record(now, now, true);
+        }
         assert!(
             health.calls_per_success(now) <= 18 && !health.is_failing(),
             "{health:?}"

@@ -4,6 +4,7 @@ mod admission;
 mod completion;
 mod config;
 mod dispatch;
+mod ejection;
 mod events;
 mod handshake;
 mod health;
