@@ -16,6 +16,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("method", &[]),
     ("status", &[]),
     ("secret", &["error"]),
+    ("key_pin", &[]),
     ("small_bytes", &[]),
     ("json_parts", &[]),
     ("outcome", &[]),
@@ -107,7 +108,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("rpc/codec", &["codec", "outcome"]),
     ("rpc/core", &["rpc/api", "rpc/codec"]),
     ("rpc/driver", &["error", "rpc/core"]),
-    ("rpc/sealed", &["error", "secret"]),
+    ("rpc/sealed", &["error", "key_pin", "rpc/api", "secret"]),
     (
         "rpc/convert",
         &[

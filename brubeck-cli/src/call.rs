@@ -1,8 +1,9 @@
 //! `brubeck call`
 
-use brubeck::{Client, ServiceAddress};
+use brubeck::{Client, Credentials, KeyPair, ServiceAddress};
 use serde_json::Value;
 use std::error::Error;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -19,8 +20,25 @@ pub(crate) struct Arguments {
     #[arg(value_name = "JSON", value_parser = json)]
     body: Option<Value>,
     /// The secret of the service. The environment variable does not show it to other users of the machine.
-    #[arg(long, env = "BRUBECK_SECRET", hide_env_values = true)]
-    secret: String,
+    #[arg(
+        long,
+        env = "BRUBECK_SECRET",
+        hide_env_values = true,
+        required_unless_present = "key"
+    )]
+    secret: Option<String>,
+    /// A file with a key pair, as `brubeck keygen --key-pair` writes it, to use instead of a secret
+    #[arg(long, value_name = "FILE")]
+    key: Option<PathBuf>,
+    /// The pin of the key of the service, with --key. May be given several times
+    #[arg(long, value_name = "PIN", requires = "key")]
+    accept: Vec<String>,
+    /// A file with the certificates of authorities that sign those of services, with --key
+    #[arg(long, value_name = "FILE", requires = "key")]
+    authority: Vec<PathBuf>,
+    /// The name in the certificate of the service, with --authority [default: the host of the address]
+    #[arg(long, value_name = "NAME", requires = "authority")]
+    server_name: Option<String>,
     /// The time to wait for the response, in seconds
     #[arg(long, default_value_t = 10.0, value_name = "SECONDS", value_parser = seconds)]
     timeout: f64,
@@ -46,8 +64,26 @@ pub(crate) fn run(arguments: Arguments) -> Result<ExitCode, Box<dyn Error>> {
     runtime.block_on(call(arguments))
 }
 
+fn credentials(arguments: &Arguments) -> Credentials {
+    let Some(file) = &arguments.key else {
+        return arguments.secret.clone().unwrap_or_default().into();
+    };
+    let mut key_pair = KeyPair::file(file);
+    for pin in &arguments.accept {
+        key_pair = key_pair.accept(pin);
+    }
+    for path in &arguments.authority {
+        key_pair = key_pair.accept_authority(path);
+    }
+    if let Some(name) = &arguments.server_name {
+        key_pair = key_pair.server_name(name);
+    }
+    key_pair.into()
+}
+
 async fn call(arguments: Arguments) -> Result<ExitCode, Box<dyn Error>> {
-    let client = Client::connect(&ServiceAddress::new(arguments.address, arguments.secret))?;
+    let credentials = credentials(&arguments);
+    let client = Client::connect(&ServiceAddress::new(arguments.address, credentials))?;
     let mut call = client
         .request(arguments.path)
         .timeout(Duration::from_secs_f64(arguments.timeout));

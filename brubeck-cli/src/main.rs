@@ -1,4 +1,4 @@
-//! The command `brubeck`: creates secrets for services, and calls services.
+//! The command `brubeck`: creates secrets and key pairs for services, and calls services.
 
 mod call;
 mod keygen;
@@ -6,11 +6,11 @@ mod keygen;
 use clap::Parser;
 use std::process::ExitCode;
 
-/// Creates secrets for services, and calls services.
+/// Creates secrets and key pairs for services, and calls services.
 #[derive(Parser)]
 #[command(name = "brubeck", version)]
 enum Command {
-    /// Creates a secret for a service and its callers
+    /// Creates a secret or a key pair for a service and its callers
     Keygen(keygen::Arguments),
     /// Calls a service, and prints the response
     Call(call::Arguments),

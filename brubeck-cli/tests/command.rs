@@ -1,7 +1,7 @@
 //! Runs the command.
 
 use brubeck::prelude::*;
-use brubeck::{PeerKey, Service};
+use brubeck::{KeyPair, PeerKey, Service};
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Output};
 
@@ -57,6 +57,36 @@ fn keygen_writes_the_key_of_a_secret() {
     assert!(text(&again.stderr).contains("cannot write"), "{again:?}");
 }
 
+#[test]
+fn keygen_writes_a_new_key_pair_and_prints_its_pin() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("service.pem");
+    let path = path.to_str().unwrap();
+    let created = run(&["keygen", "--key-pair", path]);
+    assert!(created.status.success(), "{created:?}");
+    let pem = std::fs::read_to_string(path).unwrap();
+    let key = PeerKey::from_pem(&pem).unwrap();
+    assert_eq!(text(&created.stdout), format!("{}\n", key.pin()));
+    assert_eq!(
+        std::fs::metadata(path).unwrap().permissions().mode() & 0o777,
+        0o600
+    );
+    assert!(!run(&["keygen", "--key-pair", path]).status.success());
+
+    let certificate = folder.path().join("certificate.pem");
+    std::fs::write(&certificate, key.certificate_pem()).unwrap();
+    for file in [path, certificate.to_str().unwrap()] {
+        assert_eq!(run(&["keygen", "--pin", file]).stdout, created.stdout);
+    }
+    std::fs::write(&certificate, "nothing").unwrap();
+    let nothing = run(&["keygen", "--pin", certificate.to_str().unwrap()]);
+    assert!(!nothing.status.success());
+    assert!(
+        text(&nothing.stderr).contains("neither a private key nor a certificate"),
+        "{nothing:?}"
+    );
+}
+
 #[service_handler(path = "^/double$", method = "request")]
 async fn double(number: Arg<u32>) -> Result<Json<u32>, Problem> {
     number
@@ -101,5 +131,38 @@ async fn call_prints_the_response_and_reports_failures() {
     }
     let invalid = call(SECRET, "/double", "{").await.unwrap();
     assert_eq!(invalid.status.code(), Some(2), "{invalid:?}");
+    running.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn call_uses_a_key_pair() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("caller.pem");
+    let path = path.to_str().unwrap().to_owned();
+    let pin = text(&run(&["keygen", "--key-pair", &path]).stdout);
+    let service = PeerKey::generate().unwrap();
+    let key_pair = KeyPair::pem(service.private_key_pem()).accept(pin);
+    let running = App::new(ROUTES, ())
+        .start(Service::bind("tcp://127.0.0.1:0", key_pair))
+        .await
+        .unwrap();
+    let call = |accepted: String| {
+        let mut command = brubeck(&["call", running.address(), "/double", r#"{"number": 21}"#]);
+        command.args(["--key", &path, "--accept", &accepted]);
+        tokio::task::spawn_blocking(move || command.output().unwrap())
+    };
+    let output = call(service.pin().to_string()).await.unwrap();
+    assert_eq!(
+        (text(&output.stdout), text(&output.stderr)),
+        ("42\n".into(), "200 OK\n".into())
+    );
+    let other = PeerKey::generate().unwrap().pin().to_string();
+    for (accepted, reason) in [(other, "is not accepted here"), ("c0ffee".into(), "has 3 bytes")] {
+        let refused = call(accepted).await.unwrap();
+        assert_eq!(refused.status.code(), Some(1));
+        assert!(text(&refused.stderr).contains(reason), "{refused:?}");
+    }
+    let without_credentials = run(&["call", running.address(), "/double"]);
+    assert_eq!(without_credentials.status.code(), Some(2));
     running.stop().await.unwrap();
 }

@@ -25,7 +25,7 @@ pub use crate::routing::{
     shadow_checks, spec_references, specs, table, template_url, texts, texts_len, url_spec,
 };
 pub use crate::rpc::api::{
-    BodyCodec, Client, Handles, Operation, ResponseOf, ServiceRequest, TypedCall, body_codec,
+    BodyCodec, Client, Credentials, Handles, Operation, ResponseOf, ServiceRequest, TypedCall, body_codec,
 };
 pub use crate::spec::{Routed, Spec};
 #[cfg(feature = "templates")]
@@ -62,8 +62,8 @@ pub mod keys {
 
 #[cfg(feature = "services")]
 /// Returns the [`Client`] behind `XClient::at`, which connects when it is first used.
-pub fn lazy_client(address: impl Into<String>, secret: impl Into<String>) -> Client {
-    Client::lazy(crate::ServiceAddress::new(address, secret))
+pub fn lazy_client(address: impl Into<String>, credentials: impl Into<Credentials>) -> Client {
+    Client::lazy(crate::ServiceAddress::new(address, credentials))
 }
 
 /// The bounds of the state of an application.

@@ -27,6 +27,7 @@ mod handler;
 #[cfg(feature = "http")]
 mod http;
 mod json_parts;
+mod key_pin;
 #[cfg(feature = "legacy")]
 mod legacy;
 mod message;
@@ -80,6 +81,7 @@ pub use crate::handler::Connection;
 pub use crate::handler::{Application, OpenConnection, Stop};
 #[cfg(feature = "http")]
 pub use crate::http::Http;
+pub use crate::key_pin::{KeyPin, KeyPinError};
 #[cfg(feature = "legacy")]
 pub use crate::legacy::LegacyService;
 pub use crate::message::{Message, RemoteAddr};
@@ -111,9 +113,9 @@ pub use crate::response::{
 };
 pub use crate::routing::{Routes, Unreachable, UrlError};
 pub use crate::rpc::api::{
-    Call, CallError, CallErrorReason, CallSite, Cancellation, Client, Deadline, Dialect, Handled,
-    HandledCall, Handles, Nowait, Operation, Phase, ServiceAddress, ServiceRequest, ServiceResponse,
-    Services, TypedCall, TypedHandledCall, TypedResponse, Wire,
+    Call, CallError, CallErrorReason, CallSite, Cancellation, Client, Credentials, Deadline, Dialect,
+    Handled, HandledCall, Handles, KeyPair, Nowait, Operation, Phase, ServiceAddress, ServiceRequest,
+    ServiceResponse, Services, TypedCall, TypedHandledCall, TypedResponse, Wire,
 };
 #[doc(hidden)]
 pub use crate::rpc::api::{Link, Origin, PendingResponse, ResponseBody};

@@ -440,9 +440,9 @@ fn client(contract: &ItemTrait, module: &Ident, client: &Ident, operations: &[Op
             /// calls fail with `CallError::Refused`.
             #vis fn at(
                 address: impl ::core::convert::Into<::std::string::String>,
-                secret: impl ::core::convert::Into<::std::string::String>,
+                credentials: impl ::core::convert::Into<priv::Credentials>,
             ) -> Self {
-                Self::new(priv::lazy_client(address, secret))
+                Self::new(priv::lazy_client(address, credentials))
             }
             #(#calls)*
         }

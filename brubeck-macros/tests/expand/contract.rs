@@ -155,9 +155,9 @@ impl SlowEchoClient {
     /// calls fail with `CallError::Refused`.
     pub fn at(
         address: impl ::core::convert::Into<::std::string::String>,
-        secret: impl ::core::convert::Into<::std::string::String>,
+        credentials: impl ::core::convert::Into<::brubeck::__private::Credentials>,
     ) -> Self {
-        Self::new(::brubeck::__private::lazy_client(address, secret))
+        Self::new(::brubeck::__private::lazy_client(address, credentials))
     }
     /// Says it back, late.
     pub fn echo(

@@ -5,7 +5,7 @@ use crate::error::Error;
 use crate::legacy;
 use crate::rpc::api::{Client, Link, RuntimeLinks, ServiceAddress};
 use crate::rpc::client::{Pool, system_resolver};
-use crate::rpc::sealed::{Sealing, check_secret};
+use crate::rpc::sealed::Sealing;
 use brubeck_zmtp::WrappedZmtp;
 use std::sync::Arc;
 use std::time::Duration;
@@ -75,8 +75,7 @@ impl Client {
 pub(crate) fn open_client(service: &ServiceAddress) -> crate::Result<Arc<dyn Link>> {
     if let Some(dialect) = service.selected_dialect() {
         service
-            .secrets()
-            .0
+            .passphrase()?
             .check(format!("call the service at {}", service.address()))?;
         #[cfg(feature = "legacy")]
         return legacy::client::open(dialect, service);
@@ -93,11 +92,8 @@ pub(crate) fn open_client(service: &ServiceAddress) -> crate::Result<Arc<dyn Lin
              remove `.responses_at(..)`, or add `.dialect(Dialect::Pypi)`"
         )));
     }
-    let (secret, other) = service.secrets();
-    for secret in std::iter::once(secret).chain(other) {
-        check_secret(secret, format!("call the service at {address}"))?;
-    }
-    let sealing = Sealing::new(address, secret, other);
+    let call = format!("call the service at {address}");
+    let sealing = Sealing::new(address, &service.credentials(), call)?;
     // The first calls also wait until the key is derived.
     let connect_grace = (!sealing.is_ready()).then_some(FIRST_CONNECT_GRACE);
     let transport = Arc::new(WrappedZmtp::new(Arc::new(sealing)));

@@ -6,10 +6,11 @@ use crate::error::Error;
 use crate::handler::{Application, Connection, OpenConnection, Stop};
 #[cfg(feature = "legacy")]
 use crate::legacy::server as legacy;
+use crate::rpc::api::Credentials;
 use crate::rpc::codec::has_magic;
 use crate::rpc::codec::limits::{MAX_BODY, MAX_FRAMES, MAX_UNADMITTED_MESSAGE};
 use crate::rpc::core::WorkerConfig;
-use crate::rpc::sealed::{Sealing, check_secret};
+use crate::rpc::sealed::Sealing;
 use crate::rpc::server::{
     CallerSessions, DEFAULT_CONCURRENCY, InstrumentedApplication, parse_endpoint, serve_error,
 };
@@ -73,8 +74,8 @@ const MAX_ENVELOPE_BYTES: usize = 64 << 10;
 #[must_use]
 pub struct Service {
     address: String,
-    secret: Secret,
-    other_secret: Option<Secret>,
+    credentials: Credentials,
+    other_credentials: Option<Credentials>,
     uids: Vec<u32>,
     /// The passphrase of the dialects, if they are served.
     dialects: Option<Secret>,
@@ -85,7 +86,8 @@ pub struct Service {
 }
 
 impl Service {
-    /// Creates a service that binds `ipc://path/of/socket` or `tcp://host:port`. Callers must have the same secret.
+    /// Creates a service that binds `ipc://path/of/socket` or `tcp://host:port`, with a secret that its callers must have, too, or with
+    /// a [`KeyPair`](crate::KeyPair).
     ///
     /// ```
     /// use brubeck::Service;
@@ -98,13 +100,13 @@ impl Service {
     ///
     /// `brubeck keygen` creates a secret. One that was thought of must have at least 16 characters.
     ///
-    /// The address is bound when the application starts, which fails if it is not a valid endpoint or is in use, or if the
-    /// secret has fewer than 16 characters.
-    pub fn bind(address: impl Into<String>, secret: impl Into<String>) -> Service {
+    /// The address is bound when the application starts, which fails if it is not a valid endpoint or is in use, if the secret has fewer
+    /// than 16 characters, or if the key pair cannot be read.
+    pub fn bind(address: impl Into<String>, credentials: impl Into<Credentials>) -> Service {
         Service {
             address: address.into(),
-            secret: Secret::new(secret.into()),
-            other_secret: None,
+            credentials: credentials.into(),
+            other_credentials: None,
             uids: Vec::new(),
             dialects: None,
             clear_text: false,
@@ -163,7 +165,7 @@ impl Service {
         self
     }
 
-    /// Accepts a second secret from callers, in addition to that of [`bind`](Service::bind).
+    /// Adds a second secret or key pair to that of [`bind`](Service::bind).
     ///
     /// ```
     /// use brubeck::Service;
@@ -175,8 +177,12 @@ impl Service {
     /// Use it to change the secret without downtime, together with [`ServiceAddress::also_accept`](crate::ServiceAddress::also_accept).
     /// First start every service and caller with the new secret as the second one, then with the new one as the first and the
     /// previous one as the second, then with the new one alone.
-    pub fn also_accept(mut self, secret: impl Into<String>) -> Service {
-        self.other_secret = Some(Secret::new(secret.into()));
+    ///
+    /// The two may also be key pairs, or one of each to change from a secret to key pairs. The service accepts what either one
+    /// accepts. It presents the key that the caller accepts if the caller is a Rust peer that lists at most 8 pins, and otherwise that of
+    /// `bind`.
+    pub fn also_accept(mut self, credentials: impl Into<Credentials>) -> Service {
+        self.other_credentials = Some(credentials.into());
         self
     }
 
@@ -245,11 +251,11 @@ impl Connection for Service {
         application: Arc<dyn Application>,
     ) -> BoxFuture<'static, crate::Result<OpenConnection>> {
         Box::pin(async move {
-            let serve = || format!("serve at {}", self.address);
-            for secret in std::iter::once(&self.secret).chain(&self.other_secret) {
-                check_secret(secret, serve())?;
-            }
-            let sealing = Sealing::new(self.address.clone(), &self.secret, self.other_secret.as_ref())
+            let credentials: Vec<_> = std::iter::once(&self.credentials)
+                .chain(&self.other_credentials)
+                .collect();
+            let serve = format!("serve at {}", self.address);
+            let sealing = Sealing::new(self.address.clone(), &credentials, serve)?
                 .accept_clear(self.dialects.is_some())
                 .admit_uids(self.uids.clone());
             sealing.prepare().await?;

@@ -20,6 +20,12 @@ pub fn nginx() -> bool {
     is_installed || missing("nginx", "apt-get install nginx")
 }
 
+/// Returns `true` if OpenSSL is installed.
+pub fn openssl() -> bool {
+    let is_installed = Command::new("openssl").arg("version").output().is_ok();
+    is_installed || missing("openssl", "apt-get install openssl")
+}
+
 /// Returns `true` if Chromium is installed.
 pub fn chromium() -> bool {
     let is_installed = Command::new("chromium").arg("--version").output().is_ok();

@@ -53,7 +53,7 @@ pub(crate) fn open(dialect: Dialect, service: &ServiceAddress) -> crate::Result<
     let reader = ResponseReader {
         address: address.to_owned(),
         dialect,
-        passphrase: service.secrets().0.clone(),
+        passphrase: service.passphrase()?.clone(),
         calls: calls.clone(),
     };
     let (sender, outbound) = match (dialect.has_sender_in_request(), service.responses()) {
@@ -85,7 +85,7 @@ pub(crate) fn open(dialect: Dialect, service: &ServiceAddress) -> crate::Result<
         address: address.to_owned(),
         dialect,
         sender,
-        passphrase: service.secrets().0.clone(),
+        passphrase: service.passphrase()?.clone(),
         ids: CallIds::new()?,
         calls,
         outbound,

@@ -1,6 +1,6 @@
 //! The address of a service and the options of its clients.
 
-use super::Dialect;
+use super::{Credentials, Dialect};
 use crate::error::Error;
 use crate::secret::Secret;
 
@@ -27,8 +27,8 @@ pub struct ServiceAddress {
     address: String,
     more_addresses: Vec<String>,
     responses: Option<String>,
-    secret: Secret,
-    other_secret: Option<Secret>,
+    credentials: Credentials,
+    other_credentials: Option<Credentials>,
     dialect: Option<Dialect>,
     clear_text: bool,
     pub(crate) body_limit: Option<usize>,
@@ -43,16 +43,16 @@ impl ServiceAddress {
     /// let slow = ServiceAddress::new("tcp://10.0.0.6:9000", "my_shared_secret");
     /// ```
     ///
-    /// `address` is `ipc://path/of/socket` or `tcp://host:port`. `secret` is that of the service, as `brubeck keygen` writes it,
-    /// with at least 16 characters; in a dialect it is the passphrase, which may have any length. Both are checked when a client is
-    /// created, not here.
-    pub fn new(address: impl Into<String>, secret: impl Into<String>) -> ServiceAddress {
+    /// `address` is `ipc://path/of/socket` or `tcp://host:port`. `credentials` is the secret of the service, as `brubeck keygen` writes
+    /// it, with at least 16 characters, or a [`KeyPair`](crate::KeyPair) of the caller; in a dialect it is the passphrase, which may
+    /// have any length. Both are checked when a client is created, not here.
+    pub fn new(address: impl Into<String>, credentials: impl Into<Credentials>) -> ServiceAddress {
         ServiceAddress {
             address: address.into(),
             more_addresses: Vec::new(),
             responses: None,
-            secret: Secret::new(secret.into()),
-            other_secret: None,
+            credentials: credentials.into(),
+            other_credentials: None,
             dialect: None,
             clear_text: false,
             body_limit: None,
@@ -82,7 +82,7 @@ impl ServiceAddress {
         self
     }
 
-    /// Accepts a second secret from the service, in addition to that of [`new`](Self::new).
+    /// Adds a second secret or key pair to that of [`new`](Self::new).
     ///
     /// ```
     /// use brubeck::ServiceAddress;
@@ -91,10 +91,12 @@ impl ServiceAddress {
     /// let slow = ServiceAddress::new("tcp://10.0.0.6:9000", secret).also_accept(previous);
     /// ```
     ///
-    /// Use it to change the secret without downtime: see [`Service::also_accept`](crate::Service::also_accept). Dialects ignore it.
-    pub fn also_accept(self, secret: impl Into<String>) -> ServiceAddress {
+    /// Use it to change the secret or the key without downtime: see [`Service::also_accept`](crate::Service::also_accept). The client
+    /// accepts what either one accepts. It presents the key of the first one, and that of the second one after it was refused. Dialects
+    /// ignore the second one.
+    pub fn also_accept(self, credentials: impl Into<Credentials>) -> ServiceAddress {
         ServiceAddress {
-            other_secret: Some(Secret::new(secret.into())),
+            other_credentials: Some(credentials.into()),
             ..self
         }
     }
@@ -219,9 +221,23 @@ impl ServiceAddress {
         self.responses.as_deref()
     }
 
-    /// Returns the secret, and the second one that is accepted from the service. In a dialect the first one is the passphrase.
-    pub(crate) fn secrets(&self) -> (&Secret, Option<&Secret>) {
-        (&self.secret, self.other_secret.as_ref())
+    /// Returns the credentials, and the second ones.
+    pub(crate) fn credentials(&self) -> Vec<&Credentials> {
+        let others = &self.other_credentials;
+        std::iter::once(&self.credentials).chain(others).collect()
+    }
+
+    /// Returns the passphrase of a dialect.
+    ///
+    /// # Errors
+    /// Returns an error if it is a key pair.
+    pub(crate) fn passphrase(&self) -> crate::Result<&Secret> {
+        self.credentials.secret().ok_or_else(|| {
+            Error::new(format!(
+                "cannot call the service at {}: a dialect needs a passphrase, and not a key pair",
+                self.address
+            ))
+        })
     }
 
     /// Returns the dialect, or `None` for brubeck's protocol.
@@ -251,8 +267,14 @@ impl ServiceAddress {
     ///
     /// `allow_clear_text` is not compared: it matters only when a client is created.
     pub(crate) fn conflict(&self, other: &ServiceAddress) -> Option<&'static str> {
-        if (&self.secret, &self.other_secret) != (&other.secret, &other.other_secret) {
-            Some("another secret")
+        if self.credentials() != other.credentials() {
+            let both_secret =
+                [self, other].map(|service| service.credentials.secret().is_some()) == [true; 2];
+            Some(if both_secret {
+                "another secret"
+            } else {
+                "other credentials"
+            })
         } else if self.dialect != other.dialect {
             Some("another dialect")
         } else if self.more_addresses != other.more_addresses {

@@ -7,6 +7,7 @@ mod call;
 mod call_site;
 mod client;
 mod contract;
+mod credentials;
 mod deadline;
 mod decode;
 mod dialect;
@@ -30,6 +31,7 @@ pub use call::Call;
 pub use call_site::CallSite;
 pub use client::Client;
 pub use contract::{BodyCodec, Handles, Operation, ResponseOf, Wire, body_codec};
+pub use credentials::{Credentials, KeyPair};
 pub use deadline::{Cancellation, Deadline};
 pub use dialect::Dialect;
 pub use error::{CallError, Phase};
@@ -43,6 +45,8 @@ pub use services::{Link, Origin, PendingResponse, Services};
 pub use typed_call::{TypedCall, TypedHandledCall, TypedResponse};
 
 pub(crate) use client::CallerContext;
+#[cfg(feature = "services")]
+pub(crate) use credentials::{CredentialKind, KeySource};
 pub(crate) use request::JsonObjectWriter;
 pub(crate) use response::CallTarget;
 pub(crate) use runtimes::RuntimeLinks;

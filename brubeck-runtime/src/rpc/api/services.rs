@@ -1,8 +1,8 @@
 //! The services that an application calls, and the links to them.
 
 use super::{
-    CallError, CallErrorReason, CallSite, CallTarget, CallerContext, Client, Handled, ResponseBody,
-    RuntimeLinks, ServiceAddress, ServiceRequest, ServiceResponse,
+    CallError, CallErrorReason, CallSite, CallTarget, CallerContext, Client, Credentials, Handled,
+    ResponseBody, RuntimeLinks, ServiceAddress, ServiceRequest, ServiceResponse,
 };
 use crate::message::Message;
 use bytes::Bytes;
@@ -74,7 +74,7 @@ impl Services {
     /// }
     /// ```
     ///
-    /// `address` is `ipc://path/of/socket` or `tcp://host:port`. The first registration of an address connects in the background. Later
+    /// `address` is `ipc://path/of/socket` or `tcp://host:port`, and `credentials` a secret or a [`KeyPair`](crate::KeyPair). The first registration of an address connects in the background. Later
     /// registrations, including concurrent ones, share that connection. For several addresses, other limits or a dialect of the Python
     /// original, use [`connect`](Services::connect). The Python original calls this method `register_service`.
     ///
@@ -89,8 +89,8 @@ impl Services {
     /// * if `address` is not a valid endpoint,
     /// * if it is already registered with another secret or other options,
     /// * outside of a tokio runtime.
-    pub fn register(&self, address: &str, secret: &str) -> Result<Client, CallError> {
-        self.connect(&ServiceAddress::new(address, secret))
+    pub fn register(&self, address: &str, credentials: impl Into<Credentials>) -> Result<Client, CallError> {
+        self.connect(&ServiceAddress::new(address, credentials))
     }
 
     /// Returns a client of a service that needs options: a dialect, several addresses, or limits.

@@ -4,7 +4,10 @@
 //! `docs/protocol.md` specifies both. Connections in memory are not protected.
 
 mod budget;
+mod identity;
 mod key;
+mod key_file;
+mod peer_key;
 mod record_stream;
 mod refusal;
 #[cfg(test)]
@@ -12,31 +15,35 @@ mod tests;
 mod verifier;
 
 use crate::error::Error;
+use crate::rpc::api::Credentials;
 use crate::secret::Secret;
 use brubeck_zmtp::watchdog::WatchedStream;
 use brubeck_zmtp::{Endpoint, PeerStream, StreamWrapper, WrappedStream};
 use budget::HandshakeBudget;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-pub use key::PeerKey;
-use key::SecretKey;
+use identity::{Identity, ResolvedKeys};
+use key::OwnKey;
+pub use peer_key::PeerKey;
 use record_stream::RecordStream;
 use refusal::{PeerRefusal, RefusalLog, explain, is_closed};
 use std::fmt::{self, Display};
 use std::io::{self, Cursor};
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::OnceCell;
 use tokio_rustls::rustls::crypto::{CryptoProvider, ring};
-use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
-use tokio_rustls::rustls::sign::SingleCertAndKey;
+use tokio_rustls::rustls::pki_types::CertificateDer;
+use tokio_rustls::rustls::server::{ClientHello, ResolvesServerCert};
+use tokio_rustls::rustls::sign::{CertifiedKey, SingleCertAndKey};
 use tokio_rustls::rustls::version::TLS13;
 use tokio_rustls::rustls::{self, ClientConfig, ServerConfig, client::Resumption};
-use tokio_rustls::{TlsAcceptor, TlsConnector, client, server};
-use verifier::{PinVerifier, pin_of};
+use tokio_rustls::{TlsAcceptor, TlsConnector, server};
+use verifier::{PeerVerifier, hint_of, pin_of};
 
 /// The minimum length of a secret, in bytes.
 const MIN_SECRET: usize = 16;
@@ -44,7 +51,8 @@ const MIN_SECRET: usize = 16;
 /// The application protocol of the TLS handshake.
 const ALPN: &[u8] = b"brubeck/3";
 
-/// The server name of the TLS handshake. It is the same for all services, and not checked: the key is.
+/// The server name of the TLS handshake. It is the same for all services, and not checked, because the key is. Only callers that
+/// accept an authority use another one.
 const SERVER_NAME: &str = "brubeck";
 
 /// The first byte of a TLS connection, and that of a ZMTP connection in clear.
@@ -80,10 +88,9 @@ pub(crate) fn check_secret(secret: &Secret, what: impl Display) -> crate::Result
 pub(crate) struct Sealing {
     /// The address of the service, for the log.
     address: String,
-    /// The key of this side. Both sides derive it from the secret.
-    own: SecretKey,
-    /// The key of a second secret that is accepted from the other side.
-    other: Option<SecretKey>,
+    identity: Identity,
+    /// The index of the key of this side that a caller presents. It presents another one after it was refused.
+    presented: AtomicUsize,
     /// Callers in clear are accepted: they speak a dialect.
     accepts_clear: bool,
     /// The users that may connect over `ipc`, in addition to root and the user of this process.
@@ -94,23 +101,32 @@ pub(crate) struct Sealing {
 }
 
 struct TlsConfigs {
-    connector: TlsConnector,
+    /// One for each key of this side.
+    connectors: Vec<TlsConnector>,
     acceptor: TlsAcceptor,
 }
 
 impl Sealing {
-    /// Creates the protection of the connections at `address`, and begins to derive the keys.
-    pub(crate) fn new(address: impl Into<String>, secret: &Secret, other: Option<&Secret>) -> Sealing {
-        Sealing {
-            address: address.into(),
-            own: SecretKey::of(secret),
-            other: other.map(SecretKey::of),
+    /// Creates the protection of the connections at `address`, and begins to derive the keys of secrets. `what` completes "cannot".
+    ///
+    /// # Errors
+    /// Returns an error if a secret is too short, or if a key pair or what it accepts cannot be used.
+    pub(crate) fn new(
+        address: impl Into<String>,
+        credentials: &[&Credentials],
+        what: impl Display,
+    ) -> crate::Result<Sealing> {
+        let address = address.into();
+        Ok(Sealing {
+            identity: Identity::load(&address, credentials, &what)?,
+            address,
+            presented: AtomicUsize::new(0),
             accepts_clear: false,
             uids: Vec::new(),
             configs: OnceCell::new(),
             budget: HandshakeBudget::default(),
             refusals: RefusalLog::default(),
-        }
+        })
     }
 
     /// Accepts callers in clear, which prove nothing, if `accepts_clear` is `true`.
@@ -127,7 +143,7 @@ impl Sealing {
 
     /// Returns whether the keys are derived, so that a connection need not wait for them.
     pub(crate) fn is_ready(&self) -> bool {
-        self.own.is_derived() && self.other.as_ref().is_none_or(SecretKey::is_derived)
+        self.identity.is_ready()
     }
 
     /// Waits until the keys are derived.
@@ -135,33 +151,31 @@ impl Sealing {
         let prepared = self.configs().await;
         prepared
             .map(drop)
-            .map_err(|error| Error::because(format!("cannot derive the key of {}", self.address), error))
+            .map_err(|error| Error::because(format!("cannot use the credentials of {}", self.address), error))
     }
 
     async fn configs(&self) -> io::Result<&TlsConfigs> {
         self.configs
             .get_or_try_init(|| async {
-                let own = self.own.get().await?;
-                let mut pins = vec![own.pin];
-                if let Some(other) = &self.other {
-                    pins.push(other.get().await?.pin);
-                }
-                let key = Arc::new(SingleCertAndKey::from(own.certified));
-                TlsConfigs::new(key, pins).map_err(io::Error::other)
+                let keys = self.identity.resolve().await?;
+                TlsConfigs::new(keys, &self.identity.authorities).map_err(io::Error::other)
             })
             .await
     }
 
     async fn connect_stream(&self, stream: PeerStream) -> io::Result<PeerStream> {
-        let connector = &self.configs().await?.connector;
+        let connectors = &self.configs().await?.connectors;
+        let presented = self.presented.load(Ordering::Relaxed) % connectors.len().max(1);
+        let connector = connectors.get(presented).ok_or(io::ErrorKind::NotFound)?;
+        let name = self.identity.server_name.clone();
         match stream {
             PeerStream::Tcp(stream) => {
-                let mut stream = handshake_of_client(connector, stream).await?;
+                let mut stream = connector.connect(name, stream).await?;
                 stream.get_mut().1.set_buffer_limit(Some(TLS_BUFFER));
                 Ok(PeerStream::Wrapped(Box::new(stream)))
             }
             PeerStream::Ipc(socket) => {
-                let mut stream = handshake_of_client(connector, RecordStream::new(socket, None)).await?;
+                let mut stream = connector.connect(name, RecordStream::new(socket, None)).await?;
                 continue_in_clear(&mut stream).await?;
                 Ok(PeerStream::Ipc(stream.into_inner().0.into_socket()))
             }
@@ -236,7 +250,7 @@ impl Sealing {
 }
 
 impl TlsConfigs {
-    fn new(key: Arc<SingleCertAndKey>, pins: Vec<key::Pin>) -> Result<TlsConfigs, rustls::Error> {
+    fn new(keys: ResolvedKeys, authorities: &[CertificateDer<'static>]) -> Result<TlsConfigs, rustls::Error> {
         let provider = Arc::new(CryptoProvider {
             // AES-128 first: it was measured to be the fastest.
             cipher_suites: vec![
@@ -246,34 +260,47 @@ impl TlsConfigs {
             ],
             ..ring::default_provider()
         });
-        let verifier = Arc::new(PinVerifier::new(pins, provider.clone()));
-        let mut client = ClientConfig::builder_with_provider(provider.clone())
-            .with_protocol_versions(&[&TLS13])?
-            .dangerous()
-            .with_custom_certificate_verifier(verifier.clone())
-            .with_client_cert_resolver(key.clone());
-        client.resumption = Resumption::disabled();
-        client.alpn_protocols = vec![ALPN.to_vec()];
+        let verifier = PeerVerifier::new(keys.pins, &keys.public_pins, authorities, provider.clone())?;
+        let verifier = Arc::new(verifier);
+        let mut connectors = Vec::new();
+        for key in &keys.own {
+            let mut client = ClientConfig::builder_with_provider(provider.clone())
+                .with_protocol_versions(&[&TLS13])?
+                .dangerous()
+                .with_custom_certificate_verifier(verifier.clone())
+                .with_client_cert_resolver(Arc::new(SingleCertAndKey::from(key.certified.clone())));
+            client.resumption = Resumption::disabled();
+            client.alpn_protocols = vec![ALPN.to_vec()];
+            connectors.push(TlsConnector::from(Arc::new(client)));
+        }
         let mut server = ServerConfig::builder_with_provider(provider)
             .with_protocol_versions(&[&TLS13])?
             .with_client_cert_verifier(verifier)
-            .with_cert_resolver(key);
+            .with_cert_resolver(Arc::new(ServiceKeys(keys.own)));
         server.send_tls13_tickets = 0;
         server.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
         server.alpn_protocols = vec![ALPN.to_vec()];
         Ok(TlsConfigs {
-            connector: TlsConnector::from(Arc::new(client)),
+            connectors,
             acceptor: TlsAcceptor::from(Arc::new(server)),
         })
     }
 }
 
-async fn handshake_of_client<S: AsyncRead + AsyncWrite + Unpin>(
-    connector: &TlsConnector,
-    stream: S,
-) -> io::Result<client::TlsStream<S>> {
-    let name = ServerName::try_from(SERVER_NAME).map_err(io::Error::other)?;
-    connector.connect(name, stream).await
+/// The keys of a service, of which it presents one that the caller accepts, if the caller says so, or else the first one.
+#[derive(Debug)]
+struct ServiceKeys(Vec<OwnKey>);
+
+impl ResolvesServerCert for ServiceKeys {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let accepted = hello.certificate_authorities().unwrap_or_default();
+        let is_accepted = |key: &&OwnKey| {
+            let hint = hint_of(&key.pin);
+            accepted.iter().any(|name| name.as_ref() == hint.as_ref())
+        };
+        let key = self.0.iter().find(is_accepted).or_else(|| self.0.first());
+        key.map(|key| key.certified.clone())
+    }
 }
 
 async fn handshake_of_server<S: AsyncRead + AsyncWrite + Unpin>(
@@ -310,7 +337,7 @@ fn credentials(certificates: Option<&[CertificateDer<'_>]>) -> io::Result<Bytes>
         .and_then(<[_]>::first)
         .ok_or(io::ErrorKind::InvalidData)?;
     let pin = pin_of(certificate).map_err(io::Error::other)?;
-    Ok(Bytes::copy_from_slice(&pin))
+    Ok(Bytes::copy_from_slice(pin.as_bytes()))
 }
 
 /// Returns the effective user of this process. The system reports it for each end of a pair of sockets.
@@ -320,7 +347,10 @@ fn own_uid() -> io::Result<u32> {
 
 impl StreamWrapper for Sealing {
     fn connect<'a>(&'a self, stream: PeerStream, _: &'a Endpoint) -> BoxFuture<'a, io::Result<PeerStream>> {
-        Box::pin(async move { self.connect_stream(stream).await.map_err(explain) })
+        Box::pin(async move {
+            let connected = self.connect_stream(stream).await;
+            connected.map_err(|error| StreamWrapper::explain(self, error))
+        })
     }
 
     fn accept(
@@ -342,7 +372,7 @@ impl StreamWrapper for Sealing {
                     // A peer that goes away without a word was not refused.
                     return error;
                 }
-                let error = explain(error);
+                let error = explain(error, self.identity.has_key_pair);
                 self.refusals.record(&self.address, address, &error);
                 error
             })
@@ -350,7 +380,10 @@ impl StreamWrapper for Sealing {
     }
 
     fn explain(&self, error: io::Error) -> io::Error {
-        explain(error)
+        if matches!(PeerRefusal::of(&error), Some(PeerRefusal::Unknown { .. })) {
+            self.presented.fetch_add(1, Ordering::Relaxed);
+        }
+        explain(error, self.identity.has_key_pair)
     }
 }
 

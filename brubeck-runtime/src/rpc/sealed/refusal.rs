@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
-use tokio_rustls::rustls::{AlertDescription, Error as TlsError};
+use tokio_rustls::rustls::{AlertDescription, CertificateError, Error as TlsError};
 
 /// A refusal for the same reason within this time after the last one is not logged as a warning.
 const SERIES: Duration = Duration::from_secs(60);
@@ -16,9 +16,9 @@ const SERIES: Duration = Duration::from_secs(60);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum PeerRefusal {
     /// The peer has a key that this side does not accept.
-    PeerUnknown,
+    PeerUnknown { has_key_pair: bool },
     /// The peer does not accept the key of this side.
-    Unknown,
+    Unknown { has_key_pair: bool },
     /// The service does not admit the user of this process (`ipc`).
     UserNotAdmitted,
     /// This service does not admit the user of the peer (`ipc`).
@@ -32,11 +32,19 @@ pub(super) enum PeerRefusal {
 impl fmt::Display for PeerRefusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::PeerUnknown => {
+            Self::PeerUnknown { has_key_pair: false } => {
                 "the other side has a different secret; configure the same one on both sides, as `brubeck keygen` writes it"
             }
-            Self::Unknown => {
+            Self::PeerUnknown { has_key_pair: true } => {
+                "the key of the other side is not accepted here; list its pin with `KeyPair::accept`, as `brubeck keygen --pin FILE` \
+                 shows it"
+            }
+            Self::Unknown { has_key_pair: false } => {
                 "the other side does not accept this secret; configure the same one on both sides, as `brubeck keygen` writes it"
+            }
+            Self::Unknown { has_key_pair: true } => {
+                "the other side does not accept the key of this side; list its pin there with `KeyPair::accept`, as `brubeck keygen \
+                 --pin FILE` shows it"
             }
             Self::UserNotAdmitted => {
                 "the service does not admit the user of this process; list its uid with `Service::admit_uid`, or run both as one user"
@@ -67,7 +75,7 @@ impl PeerRefusal {
     }
 
     /// Returns the refusal that an error of a handshake means.
-    fn of(error: &io::Error) -> Option<PeerRefusal> {
+    pub(super) fn of(error: &io::Error) -> Option<PeerRefusal> {
         if let Some(refusal) = error
             .get_ref()
             .and_then(|inner| inner.downcast_ref::<PeerRefusal>())
@@ -75,7 +83,9 @@ impl PeerRefusal {
             return Some(*refusal);
         }
         match error.get_ref().and_then(|inner| inner.downcast_ref::<TlsError>()) {
-            Some(TlsError::InvalidCertificate(_)) => Some(Self::PeerUnknown),
+            Some(TlsError::InvalidCertificate(CertificateError::UnknownIssuer)) => {
+                Some(Self::PeerUnknown { has_key_pair: false })
+            }
             // A service refuses a user before it has read anything.
             Some(TlsError::AlertReceived(AlertDescription::AccessDenied)) => Some(Self::UserNotAdmitted),
             Some(TlsError::AlertReceived(
@@ -84,7 +94,7 @@ impl PeerRefusal {
                 | AlertDescription::CertificateUnknown
                 | AlertDescription::CertificateRequired
                 | AlertDescription::DecryptError,
-            )) => Some(Self::Unknown),
+            )) => Some(Self::Unknown { has_key_pair: false }),
             Some(TlsError::InvalidMessage(_)) => Some(Self::NotSealed),
             Some(_) => None,
             None => is_closed(error).then_some(Self::Closed),
@@ -100,9 +110,15 @@ pub(super) fn is_closed(error: &io::Error) -> bool {
     )
 }
 
-/// Replaces an error of a handshake by one that says why the connection was refused, if that is known.
-pub(super) fn explain(error: io::Error) -> io::Error {
-    match PeerRefusal::of(&error) {
+/// Replaces an error of a handshake by one that says why the connection was refused, if that is known. `has_key_pair` says that this
+/// side has a key pair, and not only secrets.
+pub(super) fn explain(error: io::Error, has_key_pair: bool) -> io::Error {
+    let refusal = PeerRefusal::of(&error).map(|refusal| match refusal {
+        PeerRefusal::PeerUnknown { .. } => PeerRefusal::PeerUnknown { has_key_pair },
+        PeerRefusal::Unknown { .. } => PeerRefusal::Unknown { has_key_pair },
+        other => other,
+    });
+    match refusal {
         Some(refusal) => refusal.into_error(),
         None => error,
     }

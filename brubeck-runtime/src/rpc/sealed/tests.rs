@@ -1,11 +1,12 @@
 //! Attackers that connect, and attackers that are connected to, with a dictionary that contains the secret.
 
+use super::key::SecretKey;
 use super::*;
 use brubeck_zmtp::PeerStream;
 use std::sync::Mutex;
 use tokio::net::TcpListener;
 use tokio_rustls::rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use tokio_rustls::rustls::pki_types::UnixTime;
+use tokio_rustls::rustls::pki_types::{ServerName, UnixTime};
 use tokio_rustls::rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use tokio_rustls::rustls::{DigitallySignedStruct, DistinguishedName, SignatureScheme};
 
@@ -106,6 +107,19 @@ async fn stranger() -> Arc<SingleCertAndKey> {
     Arc::new(SingleCertAndKey::from(key.certified))
 }
 
+fn sealing(address: &str, secrets: &[&str]) -> Sealing {
+    let credentials: Vec<Credentials> = secrets.iter().map(|secret| (*secret).into()).collect();
+    Sealing::new(address, &credentials.iter().collect::<Vec<_>>(), "test").unwrap()
+}
+
+async fn handshake_of_client(
+    connector: &TlsConnector,
+    stream: TcpStream,
+) -> io::Result<tokio_rustls::client::TlsStream<TcpStream>> {
+    let name = ServerName::try_from(SERVER_NAME).unwrap();
+    connector.connect(name, stream).await
+}
+
 fn provider() -> Arc<CryptoProvider> {
     Arc::new(ring::default_provider())
 }
@@ -115,7 +129,7 @@ async fn service() -> (String, tokio::sync::mpsc::Receiver<io::Result<WrappedStr
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let (results, receiver) = tokio::sync::mpsc::channel(8);
-    let sealing = Sealing::new("tcp://test", &Secret::new(SECRET), None);
+    let sealing = sealing("tcp://test", &[SECRET]);
     tokio::spawn(async move {
         loop {
             let (stream, peer) = listener.accept().await.unwrap();
@@ -166,7 +180,7 @@ async fn false_service_learns_nothing() {
         let (stream, _) = listener.accept().await.unwrap();
         TlsAcceptor::from(Arc::new(config)).accept(stream).await.map(drop)
     });
-    let caller = Sealing::new("tcp://test", &Secret::new(SECRET), None);
+    let caller = sealing("tcp://test", &[SECRET]);
     let stream = PeerStream::Tcp(WatchedStream::new(TcpStream::connect(&address).await.unwrap()));
     let endpoint: Endpoint = format!("tcp://{address}").parse().unwrap();
     let error = caller.connect(stream, &endpoint).await.unwrap_err();
@@ -205,7 +219,7 @@ async fn callers_without_a_certificate_or_with_another_protocol_are_refused() {
 #[tokio::test]
 async fn streams_after_the_handshake_carry_bytes_in_both_directions() {
     let (address, mut results) = service().await;
-    let caller = Sealing::new("tcp://test", &Secret::new(SECRET), None);
+    let caller = sealing("tcp://test", &[SECRET]);
     let stream = PeerStream::Tcp(WatchedStream::new(TcpStream::connect(&address).await.unwrap()));
     let endpoint: Endpoint = format!("tcp://{address}").parse().unwrap();
     let PeerStream::Wrapped(mut caller) = caller.connect(stream, &endpoint).await.unwrap() else {
@@ -232,10 +246,9 @@ async fn ipc_continues_in_clear_without_losing_a_byte() {
     let endpoint: Endpoint = "ipc://run/test".parse().unwrap();
     for _ in 0..8 {
         let (caller, worker) = UnixStream::pair().unwrap();
-        let secret = Secret::new(SECRET);
         let (of_caller, of_worker) = (
-            Sealing::new("ipc://run/test", &secret, None),
-            Sealing::new("ipc://run/test", &secret, None),
+            sealing("ipc://run/test", &[SECRET]),
+            sealing("ipc://run/test", &[SECRET]),
         );
         let connect = async {
             let PeerStream::Ipc(mut caller) = of_caller
@@ -272,12 +285,8 @@ async fn ipc_continues_in_clear_without_losing_a_byte() {
 async fn ipc_tells_a_caller_with_another_secret_why() {
     let endpoint: Endpoint = "ipc://run/test".parse().unwrap();
     let (caller, worker) = UnixStream::pair().unwrap();
-    let of_caller = Sealing::new(
-        "ipc://run/test",
-        &Secret::new("another secret of a caller"),
-        Some(&Secret::new(SECRET)),
-    );
-    let of_worker = Sealing::new("ipc://run/test", &Secret::new(SECRET), None);
+    let of_caller = sealing("ipc://run/test", &["another secret of a caller", SECRET]);
+    let of_worker = sealing("ipc://run/test", &[SECRET]);
     let (connected, accepted) = tokio::join!(
         of_caller.connect(PeerStream::Ipc(WatchedStream::new(caller)), &endpoint),
         of_worker.accept(PeerStream::Ipc(WatchedStream::new(worker)), None)

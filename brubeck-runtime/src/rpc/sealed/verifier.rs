@@ -1,41 +1,86 @@
-//! The verifier of peers: it accepts the certificates of pinned keys.
+//! The verifier of peers: it accepts the certificates of pinned keys, and those that an authority has signed.
 
-use super::key::Pin;
+use crate::key_pin::KeyPin;
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
-use subtle::ConstantTimeEq;
+use tokio_rustls::rustls::client::WebPkiServerVerifier;
 use tokio_rustls::rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use tokio_rustls::rustls::crypto::{CryptoProvider, verify_tls13_signature};
-use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use tokio_rustls::rustls::server::ParsedCertificate;
+use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName, SubjectPublicKeyInfoDer, UnixTime};
 use tokio_rustls::rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use tokio_rustls::rustls::server::{ParsedCertificate, WebPkiClientVerifier};
 use tokio_rustls::rustls::{
-    CertificateError, DigitallySignedStruct, DistinguishedName, Error, PeerIncompatible, SignatureScheme,
+    CertificateError, DigitallySignedStruct, DistinguishedName, Error, PeerIncompatible, RootCertStore,
+    SignatureScheme,
 };
 
+/// The maximum number of accepted keys that a caller tells a service, so that the first message stays small.
+const MAX_HINTS: usize = 8;
+
+/// A distinguished name of a common name with 64 characters, up to the name, without the outer sequence.
+const NAME_PREFIX: &[u8] = b"\x31\x49\x30\x47\x06\x03\x55\x04\x03\x0c\x40";
+
 /// Returns the pin of the key in a certificate.
-pub(super) fn pin_of(certificate: &CertificateDer<'_>) -> Result<Pin, Error> {
+pub(super) fn pin_of(certificate: &CertificateDer<'_>) -> Result<KeyPin, Error> {
     let key = ParsedCertificate::try_from(certificate)?.subject_public_key_info();
-    Ok(Sha256::digest(&key).into())
+    Ok(pin_of_public_key(&key))
 }
 
-/// Accepts peers that prove that they have one of the pinned keys. Names and periods of validity are not checked: a key is
-/// valid for as long as it is pinned.
+pub(super) fn pin_of_public_key(key: &SubjectPublicKeyInfoDer<'_>) -> KeyPin {
+    KeyPin::new(Sha256::digest(key).into())
+}
+
+/// Returns the name that stands for a key in the list of accepted authorities.
+pub(super) fn hint_of(pin: &KeyPin) -> DistinguishedName {
+    DistinguishedName::in_sequence(&[NAME_PREFIX, pin.to_string().as_bytes()].concat())
+}
+
+/// Accepts peers that prove that they have one of the pinned keys, or a key with a certificate of an authority.
+///
+/// Names and periods of validity of pinned keys are not checked: a key is valid for as long as it is pinned.
 #[derive(Debug)]
-pub(super) struct PinVerifier {
-    pins: Vec<Pin>,
+pub(super) struct PeerVerifier {
+    pins: Vec<KeyPin>,
+    hints: Vec<DistinguishedName>,
+    authorities: Option<Authorities>,
     provider: Arc<CryptoProvider>,
 }
 
-impl PinVerifier {
-    pub(super) fn new(pins: Vec<Pin>, provider: Arc<CryptoProvider>) -> PinVerifier {
-        PinVerifier { pins, provider }
+/// The verifiers of certificates that an authority has signed.
+#[derive(Debug)]
+struct Authorities {
+    of_services: Arc<WebPkiServerVerifier>,
+    of_callers: Arc<dyn ClientCertVerifier>,
+}
+
+impl PeerVerifier {
+    /// Creates a verifier. The `public_pins` are told to services, unless authorities are accepted or there are too many.
+    ///
+    /// # Errors
+    /// Returns an error if the certificate of an authority is malformed.
+    pub(super) fn new(
+        pins: Vec<KeyPin>,
+        public_pins: &[KeyPin],
+        authorities: &[CertificateDer<'static>],
+        provider: Arc<CryptoProvider>,
+    ) -> Result<PeerVerifier, Error> {
+        let has_hints = authorities.is_empty() && public_pins.len() <= MAX_HINTS;
+        let hints = public_pins.iter().filter(|_| has_hints).map(hint_of).collect();
+        Ok(PeerVerifier {
+            pins,
+            hints,
+            authorities: Authorities::new(authorities, &provider)?,
+            provider,
+        })
     }
 
-    fn verify(&self, certificate: &CertificateDer<'_>) -> Result<(), Error> {
+    fn is_pinned(&self, certificate: &CertificateDer<'_>) -> Result<bool, Error> {
         let pin = pin_of(certificate)?;
-        let known = self.pins.iter().any(|known| known.ct_eq(&pin).into());
-        known.then_some(()).ok_or(CertificateError::UnknownIssuer.into())
+        let is_pinned = self.pins.contains(&pin);
+        if !is_pinned && self.authorities.is_none() {
+            tracing::debug!(%pin, "the key of a peer is not accepted");
+        }
+        Ok(is_pinned)
     }
 
     fn verify_signature(
@@ -49,16 +94,53 @@ impl PinVerifier {
     }
 }
 
-impl ServerCertVerifier for PinVerifier {
+impl Authorities {
+    fn new(
+        certificates: &[CertificateDer<'static>],
+        provider: &Arc<CryptoProvider>,
+    ) -> Result<Option<Authorities>, Error> {
+        if certificates.is_empty() {
+            return Ok(None);
+        }
+        let mut roots = RootCertStore::empty();
+        for certificate in certificates {
+            roots.add(certificate.clone())?;
+        }
+        let roots = Arc::new(roots);
+        let failed = |error| Error::General(format!("the authorities cannot be used: {error}"));
+        Ok(Some(Authorities {
+            of_services: WebPkiServerVerifier::builder_with_provider(roots.clone(), provider.clone())
+                .build()
+                .map_err(failed)?,
+            of_callers: WebPkiClientVerifier::builder_with_provider(roots, provider.clone())
+                .build()
+                .map_err(failed)?,
+        }))
+    }
+}
+
+impl ServerCertVerifier for PeerVerifier {
     fn verify_server_cert(
         &self,
         certificate: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
+        intermediates: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        ocsp: &[u8],
+        now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        self.verify(certificate).map(|()| ServerCertVerified::assertion())
+        match &self.authorities {
+            _ if self.is_pinned(certificate)? => Ok(ServerCertVerified::assertion()),
+            Some(authorities) => {
+                authorities
+                    .of_services
+                    .verify_server_cert(certificate, intermediates, name, ocsp, now)
+            }
+            None => Err(CertificateError::UnknownIssuer.into()),
+        }
+    }
+
+    fn root_hint_subjects(&self) -> Option<&[DistinguishedName]> {
+        (!self.hints.is_empty()).then_some(&self.hints)
     }
 
     fn verify_tls12_signature(
@@ -86,7 +168,8 @@ impl ServerCertVerifier for PinVerifier {
     }
 }
 
-impl ClientCertVerifier for PinVerifier {
+impl ClientCertVerifier for PeerVerifier {
+    /// A service tells callers nothing of the keys that it accepts: it would tell strangers.
     fn root_hint_subjects(&self) -> &[DistinguishedName] {
         &[]
     }
@@ -94,10 +177,16 @@ impl ClientCertVerifier for PinVerifier {
     fn verify_client_cert(
         &self,
         certificate: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: UnixTime,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
-        self.verify(certificate).map(|()| ClientCertVerified::assertion())
+        match &self.authorities {
+            _ if self.is_pinned(certificate)? => Ok(ClientCertVerified::assertion()),
+            Some(authorities) => authorities
+                .of_callers
+                .verify_client_cert(certificate, intermediates, now),
+            None => Err(CertificateError::UnknownIssuer.into()),
+        }
     }
 
     fn verify_tls12_signature(
