@@ -120,16 +120,16 @@ pub use brubeck_macros::{
 pub use brubeck_runtime::__private;
 pub use brubeck_runtime::{
     App, AppService, Arg, Args, Authority, Body, BodyError, BodyUse, BoxError, Broadcast, Bytes, Call,
-    CallError, CallErrorReason, CallSite, Cancellation, Client, Close, Closed, Connection, Context, Cookie,
-    CookieSecret, Cookies, Credentials, CurrentUser, Deadline, Dialect, Error, Event, Events, Extension,
-    Fields, Fill, Form, FromCapture, FromMessage, Handle, Handled, HandledCall, Handles, Header, Headers,
-    Hook, Html, IntoReply, Json, KeyPair, KeyPin, KeyPinError, Kind, Limits, MemoryStore, Message, Method,
-    Nowait, Operation, PathArgument, Payload, Phase, Problem, Proceed, Provides, Query, ReadOperation,
-    Redirect, Rejection, RemoteAddr, Reply, Response, Result, Routed, Routes, Running, SameSite, Scheme,
-    ServiceAddress, ServiceRequest, ServiceResponse, Services, Session, SessionRecord, SessionStore,
-    Sessions, SignedCookies, SocketMessage, SocketOutcome, SocketSender, Spec, State, Status, Subscription,
-    Text, Trace, TypedCall, TypedHandledCall, TypedResponse, UnknownMethod, Unreachable, Upgrade, Upload,
-    UploadError, UrlError, User, WebSocket, Wire, answered, testing, url,
+    CallError, CallErrorReason, CallId, CallResult, CallSite, Cancellation, Client, Close, Closed,
+    Connection, Context, Cookie, CookieSecret, Cookies, Credentials, CurrentUser, Deadline, Dialect, Error,
+    Event, Events, Extension, Fields, Fill, Form, FromCapture, FromMessage, Handle, Handled, HandledCall,
+    Handles, Header, Headers, Hook, Html, IntoReply, InvalidCallId, Json, KeyPair, KeyPin, KeyPinError, Kind,
+    Limits, MemoryStore, Message, Method, Nowait, Operation, PathArgument, Payload, Phase, Problem, Proceed,
+    Provides, Query, ReadOperation, Redirect, Rejection, RemoteAddr, Reply, Response, Result, Routed, Routes,
+    Running, SameSite, Scheme, ServiceAddress, ServiceRequest, ServiceResponse, Services, Session,
+    SessionRecord, SessionStore, Sessions, SignedCookies, SocketMessage, SocketOutcome, SocketSender, Spec,
+    State, Status, Subscription, Text, Trace, TypedCall, TypedHandledCall, TypedResponse, UnknownMethod,
+    Unreachable, Upgrade, Upload, UploadError, UrlError, User, WebSocket, Wire, answered, testing, url,
 };
 
 // Without their feature, some of these items are placeholders: see `missing.rs` of the runtime.
@@ -237,12 +237,12 @@ pub mod prelude {
     };
     #[doc(no_inline)]
     pub use brubeck_runtime::{
-        App, Arg, Args, Axum, AxumBody, Body, Broadcast, Bytes, Call, CallError, Client, Close, Closed,
-        Cookie, Cookies, CurrentUser, Event, Events, Extension, File, Form, Handled, Header, Headers, Html,
-        Http, IntoReply, Json, Limits, Message, Mongrel2, Multipart, MultipartStream, Page, Problem, Query,
-        Redirect, Rejection, RemoteAddr, Reply, Response, Routes, ServiceResponse, Services, Session,
-        SignedCookies, SocketMessage, SocketSender, State, Status, Subscription, Text, Upgrade, Upload,
-        UploadError, WebSocket,
+        App, Arg, Args, Axum, AxumBody, Body, Broadcast, Bytes, Call, CallError, CallId, CallResult, Client,
+        Close, Closed, Cookie, Cookies, CurrentUser, Event, Events, Extension, File, Form, Handled, Header,
+        Headers, Html, Http, IntoReply, Json, Limits, Message, Mongrel2, Multipart, MultipartStream, Page,
+        Problem, Query, Redirect, Rejection, RemoteAddr, Reply, Response, Routes, ServiceResponse, Services,
+        Session, SignedCookies, SocketMessage, SocketSender, State, Status, Subscription, Text, Upgrade,
+        Upload, UploadError, WebSocket,
     };
     #[cfg(feature = "templates")]
     #[doc(no_inline)]

@@ -41,6 +41,14 @@ pub(crate) fn arguments<'a>(ty: &'a Type, name: &str) -> Option<Vec<&'a Type>> {
     Some(types.collect())
 }
 
+/// Returns whether the last path segment of a type is `name`.
+pub(crate) fn is_named(ty: &Type, name: &str) -> bool {
+    let Type::Path(path) = peeled(ty) else {
+        return false;
+    };
+    path.path.segments.last().is_some_and(|last| last.ident == name)
+}
+
 /// Returns the span of the last path segment of a type, or of the first token of a type that is not a path. Spans of several tokens can be
 /// joined on nightly only.
 pub(crate) fn span(ty: &Type) -> Span {

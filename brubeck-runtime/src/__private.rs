@@ -7,7 +7,9 @@ pub use crate::extract::operation::{
     push_segments, read_operation, reject,
 };
 pub use crate::extract::{BodyUse, Context, Fill, FromCapture, FromMessage, Json, Provides, client_for};
-pub use crate::handler::arguments::{capture, extracted, optional_capture, read_arguments, run_handler};
+pub use crate::handler::arguments::{
+    call_result, capture, extracted, optional_capture, read_arguments, run_handler,
+};
 pub use crate::handler::blocking::{ConcurrencyLimit, blocking};
 #[cfg(feature = "schema")]
 pub use crate::handler::schema::{
@@ -25,7 +27,8 @@ pub use crate::routing::{
     shadow_checks, spec_references, specs, table, template_url, texts, texts_len, url_spec,
 };
 pub use crate::rpc::api::{
-    BodyCodec, Client, Credentials, Handles, Operation, ResponseOf, ServiceRequest, TypedCall, body_codec,
+    BodyCodec, Client, Credentials, Handles, Operation, ResponseOf, ResultOfCall, ServiceRequest, TypedCall,
+    body_codec,
 };
 pub use crate::spec::{Routed, Spec};
 #[cfg(feature = "templates")]

@@ -113,9 +113,10 @@ pub use crate::response::{
 };
 pub use crate::routing::{Routes, Unreachable, UrlError};
 pub use crate::rpc::api::{
-    Call, CallError, CallErrorReason, CallSite, Cancellation, Client, Credentials, Deadline, Dialect,
-    Handled, HandledCall, Handles, KeyPair, Nowait, Operation, Phase, ServiceAddress, ServiceRequest,
-    ServiceResponse, Services, TypedCall, TypedHandledCall, TypedResponse, Wire,
+    Call, CallError, CallErrorReason, CallId, CallResult, CallSite, Cancellation, Client, Credentials,
+    Deadline, Dialect, Handled, HandledCall, Handles, InvalidCallId, KeyPair, Nowait, Operation, Phase,
+    ServiceAddress, ServiceRequest, ServiceResponse, Services, TypedCall, TypedHandledCall, TypedResponse,
+    Wire,
 };
 #[doc(hidden)]
 pub use crate::rpc::api::{Link, Origin, PendingResponse, ResponseBody};

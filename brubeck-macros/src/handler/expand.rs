@@ -109,7 +109,7 @@ fn signature(route: &Route, function: &ItemFn) -> TokenStream {
             Source::OptionalCapture { inner, .. } => {
                 quote!(::core::option::Option<priv::InPath<#inner>>)
             }
-            Source::Message => quote!(#ty),
+            Source::Message | Source::CallResult => quote!(#ty),
         };
         (name.clone().unwrap_or_default(), ty)
     });
@@ -159,10 +159,9 @@ fn kind(kind: Kind) -> TokenStream {
 /// list, and it is reported only here, because `routes!` evaluates this constant first. The checks are hidden from rust-analyzer, which
 /// would otherwise offer them as definitions.
 fn checks(route: &Route) -> TokenStream {
-    let checks: Vec<TokenStream> = route
-        .extractors()
-        .map(|argument| check(route, argument))
-        .collect();
+    let is_checked = |argument: &&Argument| matches!(argument.source, Source::Message | Source::CallResult);
+    let arguments = route.arguments.iter().filter(is_checked);
+    let checks: Vec<TokenStream> = arguments.map(|argument| check(route, argument)).collect();
     if checks.is_empty() {
         return TokenStream::new();
     }
@@ -215,9 +214,13 @@ fn check(route: &Route, argument: &Argument) -> TokenStream {
         if route.kind == Kind::Service && named("Args") {
             return quote_spanned!(span=> let _: PhantomData<<#ty as ArgsOf<#operation>>::Proof>;);
         }
-        if route.kind == Kind::Response && named("ServiceResponse") {
+        let is_response = named("ServiceResponse") || matches!(argument.source, Source::CallResult);
+        if route.kind == Kind::Response && is_response {
             return quote_spanned!(span=> let _: PhantomData<<#ty as ResponseOf<#operation>>::Proof>;);
         }
+    }
+    if matches!(argument.source, Source::CallResult) {
+        return quote_spanned!(span=> let _: PhantomData<<#ty as priv::ResultOfCall<AnyApp>>::Proof>;);
     }
     quote_spanned!(span=> let _: PhantomData<<#ty as FromMessage<AnyApp>>::Rejection>;)
 }
@@ -238,9 +241,14 @@ fn handles(route: &Route, function: &ItemFn) -> TokenStream {
 
 fn handle(route: &Route, function: &ItemFn, socket: Option<&SocketOptions>) -> TokenStream {
     let name = function.name();
-    let bounds = route
-        .extractors()
-        .map(|Argument { ty, .. }| quote_spanned!(types::span(ty)=> #ty: priv::FromMessage<__S>,));
+    let bounds = route.arguments.iter().filter_map(|Argument { ty, source, .. }| {
+        let span = types::span(ty);
+        match source {
+            Source::Message => Some(quote_spanned!(span=> #ty: priv::FromMessage<__S>,)),
+            Source::CallResult => Some(quote_spanned!(span=> #ty: priv::ResultOfCall<__S>,)),
+            Source::Capture { .. } | Source::OptionalCapture { .. } => None,
+        }
+    });
     let locals: Vec<Ident> = (0..route.arguments.len())
         .map(|i| format_ident!("__argument{i}"))
         .collect();
@@ -269,6 +277,7 @@ fn handle(route: &Route, function: &ItemFn, socket: Option<&SocketOptions>) -> T
     };
     let binding = socket.map(|_| quote!(mut));
     let streams = streams(route);
+    let takes_call_errors = takes_call_errors(route);
     let nowait_calls = nowait_calls(route, function);
     quote! {
         impl<__S: priv::AppState> priv::RouteHandler<__S> for #name
@@ -276,6 +285,7 @@ fn handle(route: &Route, function: &ItemFn, socket: Option<&SocketOptions>) -> T
             #(#bounds)*
         {
             #streams
+            #takes_call_errors
             #nowait_calls
 
             #[allow(deprecated)]
@@ -313,6 +323,17 @@ fn streams(route: &Route) -> TokenStream {
     }
 }
 
+/// Returns the constant that is `true` if an argument takes the result of a call, which may be an error.
+fn takes_call_errors(route: &Route) -> Option<TokenStream> {
+    let mut arguments = route.arguments.iter();
+    let takes_errors = arguments.any(|argument| matches!(argument.source, Source::CallResult));
+    takes_errors.then(|| {
+        quote!(
+            const TAKES_CALL_ERRORS: bool = true;
+        )
+    })
+}
+
 /// Returns the constant with the calls that the body sends with `nowait`, and the contracts whose clients the handler takes.
 fn nowait_calls(route: &Route, function: &ItemFn) -> TokenStream {
     let operations = route.extractors().map(
@@ -339,6 +360,10 @@ fn source(argument: &Argument) -> TokenStream {
         Source::Message => {
             let source = quote_spanned!(span=> priv::extracted::<#ty>);
             quote!(#source(#name))
+        }
+        Source::CallResult => {
+            let source = quote_spanned!(span=> priv::call_result::<#ty>);
+            quote!(#source())
         }
     }
 }

@@ -44,6 +44,8 @@ pub(crate) enum Source {
     },
     /// An extractor.
     Message,
+    /// The result of the call that a response handler handles: `CallResult<T, E>`, or `Result<ServiceResponse<T>, CallError<E>>`.
+    CallResult,
 }
 
 pub(super) fn lower(
@@ -66,7 +68,7 @@ pub(super) fn lower(
         return Some(Route {
             target: target?,
             kind: attribute.kind,
-            arguments,
+            arguments: with_call_results(arguments, attribute.kind),
             blocking: args.blocking,
             concurrency: args.concurrency.clone(),
         });
@@ -83,7 +85,7 @@ pub(super) fn lower(
     Some(Route {
         target: Target::Pattern { pattern, method },
         kind,
-        arguments,
+        arguments: with_call_results(arguments, kind),
         blocking: args.blocking,
         concurrency: args.concurrency.clone(),
     })
@@ -276,6 +278,20 @@ fn arguments(function: &ItemFn, pattern: Option<&Pattern>, errors: &Errors) -> V
                 pattern.span(),
                 unbound_capture(capture, pattern, &arguments, function),
             );
+        }
+    }
+    arguments
+}
+
+/// Finds the arguments of a response handler that take the result of the call. The other arguments of the type `Result` take the rejection of
+/// an extractor.
+fn with_call_results(mut arguments: Vec<Argument>, kind: Kind) -> Vec<Argument> {
+    for argument in &mut arguments {
+        let error = types::arguments(&argument.ty, "Result").and_then(|types| types.get(1).copied());
+        let is_result = types::is_named(&argument.ty, "CallResult")
+            || error.is_some_and(|error| types::is_named(error, "CallError"));
+        if kind == Kind::Response && matches!(argument.source, Source::Message) && is_result {
+            argument.source = Source::CallResult;
         }
     }
     arguments

@@ -48,12 +48,45 @@ fn sources(route: &Route) -> Vec<&'static str> {
         Source::OptionalCapture { index: 1, .. } => "optional capture 1",
         Source::OptionalCapture { .. } => "optional capture",
         Source::Message => "message",
+        Source::CallResult => "result of the call",
     };
     route
         .arguments
         .iter()
         .map(|argument| source(&argument.source))
         .collect()
+}
+
+#[test]
+fn result_of_a_call_is_an_argument_of_response_handlers_only() {
+    let arguments = quote!(
+        async fn done(
+            result: Result<ServiceResponse<u8>, CallError>,
+            of_contract: std::result::Result<ServiceResponse, brubeck::CallError<Refusal>>,
+            short: CallResult<u8, Refusal>,
+            response: Result<ServiceResponse, Rejection>,
+            id: CallId,
+        ) {
+        }
+    );
+    assert_eq!(
+        sources(&route(
+            HandlerAttribute::RESPONSE,
+            quote!("/slow"),
+            arguments.clone()
+        )),
+        [
+            "result of the call",
+            "result of the call",
+            "result of the call",
+            "message",
+            "message"
+        ]
+    );
+    assert_eq!(
+        sources(&route(HandlerAttribute::verb("get"), quote!("/slow"), arguments)),
+        ["message"; 5]
+    );
 }
 
 #[test]

@@ -150,6 +150,12 @@ impl ResponseHandlers for AppInner {
             .is_some()
     }
 
+    fn takes_errors(&self, call: &CallTarget) -> bool {
+        let path = call_path(&call.path);
+        self.find_response_handler(call.operation.as_ref(), path.bytes())
+            .is_some_and(|found| found.route.takes_call_errors)
+    }
+
     fn respond(self: Arc<Self>, mut response: Message) -> BoxFuture<'static, Option<Handled>> {
         Box::pin(async move {
             let path = response.path_as_sent().to_owned();

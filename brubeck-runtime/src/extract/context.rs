@@ -94,6 +94,10 @@ impl<S> AppContext<S> {
                 false
             }
 
+            fn takes_errors(&self, _: &crate::rpc::api::CallTarget) -> bool {
+                false
+            }
+
             fn respond(
                 self: Arc<Self>,
                 _: Message,

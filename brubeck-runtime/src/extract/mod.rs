@@ -104,6 +104,8 @@ use std::convert::Infallible;
 /// | [`Services`](crate::Services), the client of a contract | calls other applications | |
 /// | [`Deadline`](crate::Deadline), [`Cancellation`](crate::Cancellation), [`Trace`] | the limits and the trace of the running handler | |
 /// | [`ServiceResponse<T>`](crate::ServiceResponse), [`Status`] | the response of a service, in a response handler | 502 for `ServiceResponse<T>` |
+/// | [`CallResult<T, E>`](crate::CallResult) | how the call has ended, in a response handler | |
+/// | [`CallId`](crate::CallId) | the ID of the call, in a response handler | 500 |
 /// | [`Message`] | everything | |
 /// | `Option<E>`, `Result<E, E::Rejection>` | an extractor `E` that may have no value, or may fail | |
 ///

@@ -2,7 +2,9 @@
 
 use super::{Context, FromMessage};
 use crate::response::Rejection;
-use crate::rpc::api::{CallerContext, Cancellation, Client, Deadline, Origin, ServiceResponse, Services};
+use crate::rpc::api::{
+    CallEnd, CallId, CallerContext, Cancellation, Client, Deadline, Origin, ServiceResponse, Services,
+};
 use crate::status::Status;
 use serde::de::DeserializeOwned;
 use std::convert::Infallible;
@@ -46,7 +48,12 @@ impl<S: Send + Sync + 'static, T: DeserializeOwned + Send> FromMessage<S> for Se
     type Rejection = Rejection;
 
     async fn from_message(cx: &Context<S>) -> Result<ServiceResponse<T>, Rejection> {
-        ServiceResponse::from_response_message(cx.message())
+        let message = cx.message();
+        // Another argument of the handler takes the error.
+        if let Some(error) = message.extension::<CallEnd>().and_then(|end| end.error.as_ref()) {
+            return Err(Rejection::new(error.status(), "the call has no response"));
+        }
+        ServiceResponse::from_response_message(message)
             .decode()
             .map_err(|error| {
                 Rejection::new(
@@ -54,6 +61,26 @@ impl<S: Send + Sync + 'static, T: DeserializeOwned + Send> FromMessage<S> for Se
                     format!("the response of the service is not valid: {error}"),
                 )
             })
+    }
+}
+
+/// Extracts the ID of a call, in a response handler. Rejects with 500 if the message is not the response of a call.
+impl<S: Send + Sync + 'static> FromMessage<S> for CallId {
+    type Rejection = Rejection;
+
+    async fn from_message(cx: &Context<S>) -> Result<CallId, Rejection> {
+        let none = || {
+            Rejection::new(
+                Status::INTERNAL_SERVER_ERROR,
+                "only a response handler gets the ID of a call",
+            )
+        };
+        let end = cx.message().extension::<CallEnd>();
+        end.map(|end| end.id).ok_or_else(none)
+    }
+
+    async fn from_message_if_present(cx: &Context<S>) -> Result<Option<CallId>, Rejection> {
+        Ok(cx.message().extension::<CallEnd>().map(|end| end.id))
     }
 }
 

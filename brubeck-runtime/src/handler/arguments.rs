@@ -6,6 +6,7 @@
 use crate::extract::operation::reject;
 use crate::extract::{Context, FromCapture, FromMessage};
 use crate::response::Response;
+use crate::rpc::api::ResultOfCall;
 use crate::status::Status;
 use futures_util::TryFutureExt;
 use futures_util::future::BoxFuture;
@@ -37,6 +38,18 @@ pub struct OptionalCaptured<T>(Captured<T>);
 pub struct Extracted<T> {
     name: &'static str,
     ty: std::marker::PhantomData<fn() -> T>,
+}
+
+/// The result of the call that a response handler handles.
+pub struct EndedCall<T> {
+    ty: std::marker::PhantomData<fn() -> T>,
+}
+
+/// Returns the source of the result of a call.
+pub const fn call_result<T>() -> EndedCall<T> {
+    EndedCall {
+        ty: std::marker::PhantomData,
+    }
 }
 
 /// Returns the source of a capture that takes part in every match. The response is 404 if its text is not a `T`.
@@ -81,6 +94,14 @@ impl<S: Send + Sync + 'static, T: Send + 'static> ArgumentSource<S> for Optional
             None if !text.is_empty() => Err(not_found()),
             value => Ok(value),
         })
+    }
+}
+
+impl<S: Send + Sync + 'static, T: ResultOfCall<S> + Send + 'static> ArgumentSource<S> for EndedCall<T> {
+    type Value = T;
+
+    fn read(self, cx: &mut Context<S>) -> impl Future<Output = Result<T, Response>> + Send {
+        ready(Ok(T::of_message(cx.message())))
     }
 }
 

@@ -143,6 +143,8 @@ pub struct ListedRoute {
     pub spec: &'static Spec,
     /// The handler streams the body of a web request.
     pub streams: bool,
+    /// `true` if an argument of a response handler takes the error of a call without a response.
+    pub takes_call_errors: bool,
     /// The calls with `nowait` in the source text of the handler.
     pub nowait_calls: NowaitCalls,
 }
@@ -153,6 +155,7 @@ impl ListedRoute {
         ListedRoute {
             spec,
             streams: false,
+            takes_call_errors: false,
             nowait_calls: NowaitCalls::NONE,
         }
     }
@@ -197,6 +200,9 @@ pub trait RouteHandler<S>: Routed {
     /// `true` if an argument streams the body of a web request.
     const STREAMS: bool = false;
 
+    /// `true` if an argument of a response handler takes the error of a call without a response.
+    const TAKES_CALL_ERRORS: bool = false;
+
     /// The calls with `nowait` that the attribute has found in the source text of the handler.
     const NOWAIT_CALLS: NowaitCalls = NowaitCalls::NONE;
 
@@ -210,6 +216,7 @@ pub const fn entry<H: RouteHandler<S>, S>() -> Entry<S> {
         route: ListedRoute {
             spec: const { &H::SPEC },
             streams: H::STREAMS,
+            takes_call_errors: H::TAKES_CALL_ERRORS,
             nowait_calls: H::NOWAIT_CALLS,
         },
         handle: H::handle,

@@ -24,7 +24,7 @@ struct Pair {
     caller: Caller,
     worker: Worker,
     now: Moment,
-    outcomes: Vec<(CallId, Result<WireReply, CallError>)>,
+    outcomes: Vec<(CallNumber, Result<WireReply, CallError>)>,
     started: Vec<(JobId, Arc<CallRequest>, Moment)>,
     dropped: Vec<&'static str>,
 }
@@ -132,7 +132,7 @@ impl Pair {
 
     fn call_with_timeout(&mut self, number: u64, timeout: Duration) -> Vec<Frames> {
         self.caller_event(CallerEvent::Call {
-            call: CallId(number),
+            call: CallNumber(number),
             request: CallRequest {
                 body: Bytes::from(number.to_string()),
                 ..CallRequest::new("request", "/work")
@@ -190,7 +190,7 @@ fn handshake_opens_session_for_calls() {
     );
     let reply = pair.reply(job);
     pair.send_to_caller(&reply[0]);
-    assert!(matches!(&pair.outcomes[..], [(CallId(1), Ok(reply))] if reply.status == 200));
+    assert!(matches!(&pair.outcomes[..], [(CallNumber(1), Ok(reply))] if reply.status == 200));
 }
 
 #[test]
@@ -313,7 +313,7 @@ fn cancelled_call_never_finishes() {
         let request = pair.call(1).remove(0);
         pair.send_to_worker(&request);
         pair.now += Duration::from_secs(10) + late;
-        let sent = pair.caller_event(CallerEvent::Cancel { call: CallId(1) });
+        let sent = pair.caller_event(CallerEvent::Cancel { call: CallNumber(1) });
         assert_eq!(kind(&sent[0]), MessageKind::Cancel);
         assert!(pair.outcomes.is_empty(), "{:?}", pair.outcomes);
         pair.caller_event(CallerEvent::Wake);

@@ -3,7 +3,7 @@
 use super::{REPETITIONS, measure};
 use crate::Result;
 use brubeck_runtime::protocol::{
-    CallId, CallOptions, Caller, CallerAction, CallerConfig, CallerEvent, Moment, PeerId, Worker,
+    CallNumber, CallOptions, Caller, CallerAction, CallerConfig, CallerEvent, Moment, PeerId, Worker,
     WorkerAction, WorkerConfig, WorkerEvent,
 };
 use brubeck_runtime::wire::v3::{CallRequest, WireReply};
@@ -73,7 +73,7 @@ impl Pair {
 
 fn call(number: u64) -> CallerEvent {
     CallerEvent::Call {
-        call: CallId(number),
+        call: CallNumber(number),
         request: CallRequest::new("request", "/service/slow").into(),
         deadline: NOW + Duration::from_secs(10),
         options: CallOptions::default(),

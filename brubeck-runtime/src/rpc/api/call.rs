@@ -1,6 +1,6 @@
 //! A call of a path that has not been sent yet.
 
-use super::{CallError, Client, HandledCall, ServiceRequest, ServiceResponse};
+use super::{CallError, CallId, Client, HandledCall, ServiceRequest, ServiceResponse};
 use crate::method::Method;
 use futures_util::future::BoxFuture;
 use serde::Serialize;
@@ -32,6 +32,8 @@ pub struct Call {
     pub(super) client: Client,
     pub(super) request: ServiceRequest,
     pub(super) timeout: Duration,
+    /// `None` for a new one.
+    pub(super) id: Option<CallId>,
 }
 
 impl Call {
@@ -112,6 +114,23 @@ impl Call {
     /// `Instant`, such as `Duration::MAX`, becomes one hour.
     pub fn timeout(mut self, timeout: Duration) -> Call {
         self.timeout = timeout;
+        self
+    }
+
+    /// Sets the ID of a call that is not awaited. The default is a new one, which [`nowait`](Call::nowait) returns.
+    ///
+    /// ```
+    /// # use brubeck::prelude::*;
+    /// # use brubeck::CallId;
+    /// # async fn example(slow: Client) -> Result<(), CallError> {
+    /// let id = CallId::new(); // to be stored before the response handler can run
+    /// slow.request("/service/slow").id(id).nowait().await?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// The response handler takes it as an argument: see [`CallId`].
+    pub fn id(mut self, id: CallId) -> Call {
+        self.id = Some(id);
         self
     }
 

@@ -160,6 +160,7 @@ impl Client {
             client: self.clone(),
             request: request.into(),
             timeout: DEFAULT_TIMEOUT,
+            id: None,
         }
     }
 }

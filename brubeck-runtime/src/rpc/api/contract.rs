@@ -1,6 +1,6 @@
 //! Contracts: operations with typed arguments and responses.
 
-use super::{ServiceRequest, ServiceResponse};
+use super::{CallError, ServiceRequest, ServiceResponse};
 use crate::json_parts;
 use crate::small_bytes;
 use crate::spec::{Routed, Spec};
@@ -190,5 +190,9 @@ pub trait ResponseOf<O> {
 }
 
 impl<O: Operation> ResponseOf<O> for ServiceResponse<O::Ok> {
+    type Proof = ();
+}
+
+impl<O: Operation> ResponseOf<O> for Result<ServiceResponse<O::Ok>, CallError<O::Error>> {
     type Proof = ();
 }

@@ -6,6 +6,7 @@ use crate::codec::truncated;
 use crate::outcome::Outcome;
 use crate::problem::Problem;
 use crate::status::Status;
+use bytes::Bytes;
 use std::any::{Any, TypeId};
 
 /// The members that a dialect of the Python original adds to the body of each response.
@@ -22,7 +23,7 @@ pub(super) fn decode_response<O: Operation>(
     let worker = response.body.worker.clone();
     // A status from 500 on counts as a failure of the worker already.
     let is_error = response.status.code() >= 500;
-    decode_outcome::<O>(response).map_err(|error| {
+    decode_outcome(response, O::OK.decode, O::ERROR.decode).map_err(|error| {
         if let (CallError::BadReply(_), Some(worker), false) = (&error, &worker, is_error) {
             sent.response_unreadable(worker);
         }
@@ -30,10 +31,15 @@ pub(super) fn decode_response<O: Operation>(
     })
 }
 
+/// Decodes a body: JSON, with bytes beside it.
+type DecodeFn<T> = fn(&[u8], &[Bytes]) -> serde_json::Result<T>;
+
 /// Decodes the response of an operation by its outcome.
-fn decode_outcome<O: Operation>(
+pub(super) fn decode_outcome<T, E: 'static>(
     response: ServiceResponse<ResponseBody>,
-) -> Result<ServiceResponse<O::Ok>, CallError<O::Error>> {
+    decode_value: DecodeFn<T>,
+    decode_error: DecodeFn<E>,
+) -> Result<ServiceResponse<T>, CallError<E>> {
     let status = &response.status;
     let ResponseBody {
         text, parts, outcome, ..
@@ -52,7 +58,7 @@ fn decode_outcome<O: Operation>(
         Some(Outcome::Value) | None => !status.is_success(),
     };
     if failed {
-        return Err(match decode_failure::<O>(&response) {
+        return Err(match decode_failure(&response, decode_error) {
             Ok((status, error)) => {
                 let reason = failure_text(&status, &error, text).into();
                 CallError::Failure {
@@ -73,7 +79,7 @@ fn decode_outcome<O: Operation>(
             )),
         });
     }
-    match (O::OK.decode)(text, parts) {
+    match decode_value(text, parts) {
         Ok(body) => Ok(ServiceResponse {
             status: response.status,
             headers: response.headers,
@@ -98,10 +104,11 @@ fn failure_text<E: 'static>(status: &Status, error: &E, json: &[u8]) -> String {
 }
 
 /// Decodes the error of an operation. Every response with an error status is a [`Problem`], even if its body is none.
-fn decode_failure<O: Operation>(
+fn decode_failure<E: 'static>(
     response: &ServiceResponse<ResponseBody>,
-) -> serde_json::Result<(Status, O::Error)> {
-    if TypeId::of::<O::Error>() == TypeId::of::<Problem>() {
+    decode: DecodeFn<E>,
+) -> serde_json::Result<(Status, E)> {
+    if TypeId::of::<E>() == TypeId::of::<Problem>() {
         let problem = decode_problem(response);
         let status = problem.status().clone();
         if let Some(error) = same_type(problem) {
@@ -109,7 +116,7 @@ fn decode_failure<O: Operation>(
         }
     }
     let ResponseBody { text, parts, .. } = &response.body;
-    Ok((response.status.clone(), (O::ERROR.decode)(text, parts)?))
+    Ok((response.status.clone(), decode(text, parts)?))
 }
 
 fn decode_problem(response: &ServiceResponse<ResponseBody>) -> Problem {

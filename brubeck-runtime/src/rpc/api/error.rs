@@ -45,8 +45,8 @@ use std::time::Duration;
 /// | this process is shutting down | `ShuttingDown` | 503 | yes | `WARN` |
 ///
 /// The error is logged when it becomes a [`Problem`], with the message `call failed` and the ID of the trace as the field `trace_id`. The
-/// error of a [`nowait`](crate::Call::nowait) call is logged unless awaiting the [`Nowait`](crate::Nowait) has returned it. An application
-/// that handles an error otherwise logs it as it likes.
+/// error of a [`nowait`](crate::Call::nowait) call is logged unless awaiting the [`Nowait`](crate::Nowait) has returned it or its
+/// response handler takes it. An application that handles an error otherwise logs it as it likes.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum CallError<F = Problem> {

@@ -1,7 +1,7 @@
 //! A call whose response handler is awaited, too.
 
 use super::sending::SentCall;
-use super::{Call, CallError, CallTarget, Handled, ResponseBody, ServiceResponse};
+use super::{Call, CallEnd, CallError, CallId, CallTarget, Handled, ResponseBody, ServiceResponse};
 use futures_util::future::BoxFuture;
 
 /// A call whose response handler is awaited too; see [`Call::handled`].
@@ -32,10 +32,16 @@ impl HandledCall {
         let caller = self.call.client.caller.as_ref();
         let handlers = caller.map(|caller| caller.handlers.clone());
         let target = CallTarget::of(&self.call.request);
+        let id = self.call.id;
         let mut sent = self.call.start();
         let response = (&mut sent).await?;
         let handled = match handlers {
-            Some(handlers) => handlers.respond(response.clone().into_message(&target)).await,
+            Some(handlers) => {
+                let end = CallEnd::new(id.unwrap_or_else(CallId::new), sent.site_of(None));
+                handlers
+                    .respond(response.clone().into_message(&target, end))
+                    .await
+            }
             None => None,
         };
         Ok((response, handled, sent))

@@ -16,14 +16,14 @@
 use super::{CallError, ResponseBody, ServiceResponse};
 use std::time::Instant;
 
-type CallResult = Result<ServiceResponse<ResponseBody>, CallError>;
+type RecordedResult = Result<ServiceResponse<ResponseBody>, CallError>;
 
 /// Awaits a call of `service` that started at `started`, and records it when it ends or is dropped.
 pub(super) async fn record_call(
     service: String,
     started: Instant,
-    call: impl Future<Output = CallResult>,
-) -> CallResult {
+    call: impl Future<Output = RecordedResult>,
+) -> RecordedResult {
     let mut recorder = CallRecorder::new(service, started);
     let result = call.await;
     recorder.outcome = match &result {

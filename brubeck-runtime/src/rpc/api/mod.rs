@@ -4,6 +4,8 @@
 
 mod address;
 mod call;
+mod call_end;
+mod call_id;
 mod call_site;
 mod client;
 mod contract;
@@ -28,6 +30,7 @@ mod typed_call;
 
 pub use address::ServiceAddress;
 pub use call::Call;
+pub use call_id::{CallId, InvalidCallId};
 pub use call_site::CallSite;
 pub use client::Client;
 pub use contract::{BodyCodec, Handles, Operation, ResponseOf, Wire, body_codec};
@@ -44,6 +47,8 @@ pub(crate) use services::ResponseHandlers;
 pub use services::{Link, Origin, PendingResponse, Services};
 pub use typed_call::{TypedCall, TypedHandledCall, TypedResponse};
 
+pub(crate) use call_end::CallEnd;
+pub use call_end::{CallResult, ResultOfCall};
 pub(crate) use client::CallerContext;
 #[cfg(feature = "services")]
 pub(crate) use credentials::{CredentialKind, KeySource};

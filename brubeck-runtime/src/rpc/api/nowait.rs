@@ -1,8 +1,10 @@
 //! Calls that nobody waits for: their responses go to the response handlers of the application.
 
-use super::call_site::CallOrigin;
 use super::sending::PreparedCall;
-use super::{Call, CallError, CallSite, CallTarget, CallerContext, ResponseHandlers};
+use super::{
+    Call, CallEnd, CallError, CallId, CallSite, CallTarget, CallerContext, ResponseBody, ResponseHandlers,
+    ServiceResponse,
+};
 use futures_util::future::BoxFuture;
 use std::fmt;
 use std::sync::Arc;
@@ -29,11 +31,12 @@ impl Call {
     /// ```
     ///
     /// The response handler of this application runs when the response arrives. The returned [`Nowait`] may be dropped,
-    /// or awaited to learn whether a worker has accepted the call. A call that fails is logged, unless awaiting the `Nowait` has returned the
-    /// error. Stopping the application does not wait for the response.
+    /// or awaited to learn whether a worker has accepted the call. If the call fails before that, awaiting returns the
+    /// error. Any other error, also that of a dropped `Nowait`, goes to the response handler if it takes a
+    /// [`CallResult`](crate::CallResult), and is logged otherwise. Stopping the application does not wait for the response.
     ///
-    /// If no response handler is listed for the path, or if the client belongs to no application, the call is not sent and
-    /// an error is logged. The application does not even start if it can be seen in the code of a handler that no response
+    /// If no response handler is listed for the path, or if the client belongs to no application, the call is not sent, and
+    /// an error is logged unless the `Nowait` is awaited. The application does not even start if it can be seen in the code of a handler that no response
     /// handler is listed for a call; see [`App::start`](crate::App::start).
     ///
     /// # Errors
@@ -43,33 +46,37 @@ impl Call {
     /// accepted it.
     pub fn nowait(self) -> Nowait {
         let (notify_accepted, accepted) = oneshot::channel();
+        let (id, site) = (self.id.unwrap_or_else(CallId::new), self.site());
+        if let Err(error) = self.start_detached(id, notify_accepted) {
+            return Nowait::not_sent(id, site, error);
+        }
+        Nowait { accepted, id, site }
+    }
+
+    /// Starts a call whose response goes to the response handler. Returns an error if there is none.
+    fn start_detached(self, id: CallId, accepted: Accepted) -> Result<(), CallError> {
         let runtime = Handle::try_current().map_err(|_| {
             CallError::Refused(
                 "there is no tokio runtime on this thread to wait for the response; make the call in an async function that \
                  tokio runs, or inside of `Runtime::enter`"
                     .into(),
             )
+        })?;
+        let (handlers, target) = (self.response_handlers()?, CallTarget::of(&self.request));
+        let (origin, prepared) = self.prepare();
+        let job = JobEnd {
+            end: CallEnd::new(id, origin.site()),
+            target,
+            handlers,
+            runtime: runtime.clone(),
+        };
+        runtime.spawn(async move {
+            match prepared {
+                Ok(call) => run(call, job, accepted).await,
+                Err(error) => drop(accepted.send(Err(Undelivered::new(error, job)))),
+            }
         });
-        let (target, site) = (CallTarget::of(&self.request), self.site());
-        let started = runtime.and_then(|runtime| {
-            let handlers = self.response_handlers()?;
-            let (origin, prepared) = self.prepare();
-            let call = DetachedCall {
-                call: prepared?,
-                origin,
-                target,
-                handlers,
-            };
-            runtime.spawn(call.run(notify_accepted));
-            Ok(())
-        });
-        Nowait {
-            acceptance: match started {
-                Ok(()) => Acceptance::Pending(accepted),
-                Err(error) => Acceptance::NotSent(Some(error.at(site.clone()))),
-            },
-            site,
-        }
+        Ok(())
     }
 
     /// Returns the response handlers of the application. Returns an error if there is no application, or if none of its
@@ -94,37 +101,82 @@ impl Call {
     }
 }
 
-/// A call whose response goes to a response handler.
-struct DetachedCall {
-    call: PreparedCall,
-    origin: CallOrigin,
-    target: CallTarget,
-    handlers: Arc<dyn ResponseHandlers>,
+/// Notified when a worker has accepted the call, or when it has ended before.
+type Accepted = oneshot::Sender<Result<(), Undelivered>>;
+
+/// Runs a call to its end: notifies `accepted`, then passes the result to the response handler.
+async fn run(call: PreparedCall, job: JobEnd, accepted: Accepted) {
+    match call.send_until_accepted().await {
+        Ok(response) => {
+            // Fails if the caller has dropped the `Nowait`, which is allowed.
+            let _ = accepted.send(Ok(()));
+            job.deliver(response.await).await;
+        }
+        // The caller gets the error if it has kept the `Nowait`.
+        Err(error) => drop(accepted.send(Err(Undelivered::new(error, job)))),
+    }
 }
 
-impl DetachedCall {
-    /// Runs the call to its end: notifies `accepted`, then passes the response to the response handler.
-    async fn run(self, accepted: oneshot::Sender<Result<(), CallError>>) {
-        let response = match self.call.send_until_accepted().await {
-            Ok(response) => {
-                // Fails if the caller has dropped the `Nowait`, which is allowed.
-                let _ = accepted.send(Ok(()));
-                response
-            }
+/// The response handler of a call.
+struct JobEnd {
+    end: CallEnd,
+    target: CallTarget,
+    handlers: Arc<dyn ResponseHandlers>,
+    runtime: Handle,
+}
+
+impl JobEnd {
+    async fn deliver(self, result: Result<ServiceResponse<ResponseBody>, CallError>) {
+        let JobEnd {
+            end,
+            target,
+            handlers,
+            ..
+        } = self;
+        let message = match result {
+            Ok(response) => response.into_message(&target, end),
             Err(error) => {
-                // The caller gets the error if it has kept the `Nowait`.
-                if let Err(Err(error)) = accepted.send(Err(error.at(self.origin.site()))) {
-                    log(&error);
+                let error = error.at(end.site.clone());
+                if !handlers.takes_errors(&target) {
+                    return log(&error);
                 }
-                return;
+                end.into_error_message(&target, error)
             }
         };
-        match response.await {
-            Ok(response) => {
-                // `None` needs no log line here, because the failure of a handler is already logged.
-                let _ = self.handlers.respond(response.into_message(&self.target)).await;
+        // `None` needs no log line here, because the failure of a handler is already logged.
+        let _ = handlers.respond(message).await;
+    }
+}
+
+/// The error of a call that no worker has accepted. It goes to the response handler if it is dropped before the caller has taken it.
+struct Undelivered {
+    error: Option<CallError>,
+    /// `None` if the call was not sent.
+    job: Option<JobEnd>,
+}
+
+impl Undelivered {
+    fn new(error: CallError, job: JobEnd) -> Undelivered {
+        Undelivered {
+            error: Some(error.at(job.end.site.clone())),
+            job: Some(job),
+        }
+    }
+
+    fn take(mut self) -> Option<CallError> {
+        self.error.take()
+    }
+}
+
+impl Drop for Undelivered {
+    fn drop(&mut self) {
+        let Some(error) = self.error.take() else { return };
+        match self.job.take() {
+            Some(job) => {
+                let runtime = job.runtime.clone();
+                runtime.spawn(job.deliver(Err(error)));
             }
-            Err(error) => log(&error.at(self.origin.site())),
+            None => log(&error),
         }
     }
 }
@@ -160,52 +212,44 @@ fn log(error: &CallError) {
 /// belongs to no application, or there is no tokio runtime, and if the service refused it; [`TooLarge`](CallError::TooLarge) if it exceeds
 /// a limit; [`NoWorkers`](CallError::NoWorkers), [`Busy`](CallError::Busy) or [`Deadline`](CallError::Deadline) if no worker could take
 /// it; [`Lost`](CallError::Lost) if the connection was lost before a worker acknowledged it; and
-/// [`ShuttingDown`](CallError::ShuttingDown) if the runtime ended. An error after that is logged.
+/// [`ShuttingDown`](CallError::ShuttingDown) if the runtime ended. An error after that goes to the response handler if it
+/// takes errors, and is logged otherwise.
 pub struct Nowait {
-    acceptance: Acceptance,
+    accepted: oneshot::Receiver<Result<(), Undelivered>>,
+    id: CallId,
     site: CallSite,
 }
 
-enum Acceptance {
-    /// The error is `None` after it has been returned.
-    NotSent(Option<CallError>),
-    Pending(oneshot::Receiver<Result<(), CallError>>),
+impl Nowait {
+    fn not_sent(id: CallId, site: CallSite, error: CallError) -> Nowait {
+        let (notify, accepted) = oneshot::channel();
+        // Cannot fail: `accepted` is still alive.
+        let _ = notify.send(Err(Undelivered {
+            error: Some(error.at(site.clone())),
+            job: None,
+        }));
+        Nowait { accepted, id, site }
+    }
 }
 
 impl fmt::Debug for Nowait {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Nowait").field(&self.site).finish()
+        f.debug_tuple("Nowait").field(&self.id).finish()
     }
 }
 
 impl IntoFuture for Nowait {
-    type Output = Result<(), CallError>;
+    type Output = Result<CallId, CallError>;
     type IntoFuture = BoxFuture<'static, Self::Output>;
 
-    fn into_future(mut self) -> Self::IntoFuture {
+    fn into_future(self) -> Self::IntoFuture {
         Box::pin(async move {
-            match &mut self.acceptance {
-                Acceptance::NotSent(error) => error.take().map_or(Ok(()), Err),
-                Acceptance::Pending(accepted) => accepted
-                    .await
-                    .unwrap_or_else(|_| Err(CallError::shutting_down().at(self.site.clone()))),
-            }
+            let error = match self.accepted.await {
+                Ok(Ok(())) => return Ok(self.id),
+                Ok(Err(undelivered)) => undelivered.take(),
+                Err(_) => None,
+            };
+            Err(error.unwrap_or_else(|| CallError::shutting_down().at(self.site)))
         })
-    }
-}
-
-/// Logs the error that the caller has not asked for.
-impl Drop for Nowait {
-    fn drop(&mut self) {
-        let error = match &mut self.acceptance {
-            Acceptance::NotSent(error) => error.take(),
-            Acceptance::Pending(accepted) => {
-                accepted.close();
-                accepted.try_recv().ok().and_then(Result::err)
-            }
-        };
-        if let Some(error) = error {
-            log(&error);
-        }
     }
 }

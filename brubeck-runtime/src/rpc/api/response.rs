@@ -1,6 +1,6 @@
 //! The response of a service, and the output of its response handler.
 
-use super::{CallError, CallErrorReason, ServiceRequest};
+use super::{CallEnd, CallError, CallErrorReason, CallSite, ServiceRequest};
 use crate::json_parts;
 use crate::message::{CalledOperation, Message};
 use crate::outcome::Outcome;
@@ -97,8 +97,13 @@ impl ServiceResponse<ResponseBody> {
     }
 
     /// Returns the message for the response handler of a call.
-    pub(crate) fn into_message(self, call: &CallTarget) -> Message {
+    pub(crate) fn into_message(self, call: &CallTarget, mut end: CallEnd) -> Message {
+        end.outcome = self.body.outcome;
+        let mut site = CallSite::of_worker(self.body.worker);
+        site.merge(end.site);
+        end.site = site;
         Message::response(&call.path, self.status)
+            .with_extension(end)
             .with_headers(self.headers)
             .with_body(self.body.text)
             .with_parts(self.body.parts)

@@ -234,6 +234,9 @@ pub(crate) trait ResponseHandlers: Send + Sync + 'static {
     /// Returns `true` if a response handler is listed for a call.
     fn handles(&self, call: &CallTarget) -> bool;
 
+    /// Returns `true` if the response handler of a call takes the error of a call without a response.
+    fn takes_errors(&self, call: &CallTarget) -> bool;
+
     /// Runs the response handler of the call that `response` ends: that of its operation, or the one whose route matches its path.
     ///
     /// Returns `None` if there is none, or if the handler rejected the response or panicked, which is logged.

@@ -2,7 +2,7 @@
 
 use super::decode::decode_response;
 use super::sending::SentCall;
-use super::{Call, CallError, Client, Handles, Nowait, Operation, ServiceRequest, ServiceResponse};
+use super::{Call, CallError, CallId, Client, Handles, Nowait, Operation, ServiceRequest, ServiceResponse};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use std::fmt;
@@ -106,6 +106,29 @@ impl<O: Operation> TypedCall<O> {
     /// ```
     pub fn timeout(mut self, timeout: Duration) -> TypedCall<O> {
         self.call = self.call.timeout(timeout);
+        self
+    }
+
+    /// Sets the ID of a call that is not awaited: see [`Call::id`] and [`CallId`].
+    ///
+    /// ```
+    /// use brubeck::CallId;
+    /// use brubeck::prelude::*;
+    ///
+    /// #[service_client]
+    /// pub trait Slow {
+    ///     #[call("/service/slow")]
+    ///     async fn slow(&self) -> Result<String, Problem>;
+    /// }
+    ///
+    /// # async fn example(slow: SlowClient) -> Result<(), Box<dyn std::error::Error>> {
+    /// let id = CallId::new();
+    /// assert_eq!(slow.slow().id(id).nowait().await?, id);
+    /// # Ok(()) }
+    /// # fn main() {}
+    /// ```
+    pub fn id(mut self, id: CallId) -> TypedCall<O> {
+        self.call = self.call.id(id);
         self
     }
 

@@ -11,7 +11,7 @@ use super::api::{
 use super::codec::WireReply;
 use super::codec::limits::MAX_FRAMES;
 use super::convert;
-use super::core::{CallId, CallOptions, Caller, CallerAction, CallerConfig, CallerEvent, IdMap, PeerId};
+use super::core::{CallNumber, CallOptions, Caller, CallerAction, CallerConfig, CallerEvent, IdMap, PeerId};
 use super::driver::{Clock, Driver, TimerTarget, random_seed, run_timer};
 use brubeck_zmtp::{
     ClientEvent, ClientSender, DealerClient, Endpoint, EventReceiver, LINGER, LinkConfig, ShutdownHandle,
@@ -76,7 +76,7 @@ struct PoolState {
     /// Workers may be added and removed on threads outside of the runtime.
     runtime: Handle,
     driver: Driver<Caller>,
-    calls: IdMap<CallId, CallChannels>,
+    calls: IdMap<CallNumber, CallChannels>,
     workers: IdMap<PeerId, WorkerConnection>,
     next_call: u64,
     next_worker: u64,
@@ -178,7 +178,7 @@ impl Pool {
             wait_for_ready: self.inner.addresses().has_unresolved(),
         };
         let mut state = self.inner.lock();
-        let call = CallId(state.next_call);
+        let call = CallNumber(state.next_call);
         state.next_call += 1;
         let pending = CallChannels {
             accepted,
@@ -261,7 +261,7 @@ impl Future for PoolCall {
 }
 
 struct CancelOnDrop {
-    call: CallId,
+    call: CallNumber,
     pool: Arc<PoolInner>,
     /// Set when the call has ended. Then `drop` need not take the lock, which is the usual case.
     ended: bool,

@@ -11,8 +11,8 @@ mod entropy;
 mod worker;
 
 pub use caller::{
-    CallId, CallOptions, Caller, CallerAction, CallerConfig, CallerCounters, CallerEvent, ConnectivityState,
-    PeerId, PeerView,
+    CallNumber, CallOptions, Caller, CallerAction, CallerConfig, CallerCounters, CallerEvent,
+    ConnectivityState, PeerId, PeerView,
 };
 pub use worker::{
     JobId, StopReason, Worker, WorkerAction, WorkerConfig, WorkerCounters, WorkerEvent, WorkerView,

@@ -82,8 +82,8 @@ pub(crate) struct CallerNode {
     /// The calls that have not ended, by deadline.
     pub(crate) open: BTreeSet<(Moment, Tag)>,
     pub(crate) next_call: u64,
-    pub(crate) tags: HashMap<CallId, Tag>,
-    pub(crate) ids: HashMap<Tag, CallId>,
+    pub(crate) tags: HashMap<CallNumber, Tag>,
+    pub(crate) ids: HashMap<Tag, CallNumber>,
 }
 
 pub(crate) struct WorkerNode {
@@ -1054,7 +1054,7 @@ impl World {
         }
         let node = &mut self.callers[caller];
         node.next_call += 1;
-        let call = CallId(node.next_call);
+        let call = CallNumber(node.next_call);
         self.last_tag += 1;
         let tag = self.last_tag;
         let deadline = node.clock.at(self.now)

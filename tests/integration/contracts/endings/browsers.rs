@@ -1,4 +1,4 @@
-//! What browsers and the log learn of each ending of a call, in production and in development.
+//! The response and the log line of each ending of a call, in production and in development.
 
 use super::{PRIVATE, SECRET, STORE, Store, TOO_LONG, called, served};
 use crate::support::logs::CapturedLogs;
@@ -104,7 +104,7 @@ async fn ending(kind: String, services: Services, addresses: State<Addresses>) -
 
 const SITE: Routes<Site> = routes![ending];
 
-/// An ending: its name, the status for a browser, and what its text must contain beside the address.
+/// An ending: its name, the status for a browser, and the parts that its text must contain, except for the address.
 type Ending = (&'static str, u16, &'static [&'static str]);
 
 const ENDINGS: [Ending; 15] = [

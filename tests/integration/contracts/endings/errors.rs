@@ -1,4 +1,4 @@
-//! What callers learn of each ending of a call.
+//! The errors that callers receive.
 
 use super::{PRIVATE, SECRET, STORE, Store, called, served};
 use crate::support::with_timeout;
@@ -14,7 +14,7 @@ async fn store(service: Service) -> (brubeck::Running, ServiceAddress) {
     (running, address)
 }
 
-/// Each error has the place of its call, tells whether its handler may have run, and includes the text of its source.
+/// Each error has the place of its call, says if its handler may have run, and includes the text of its source.
 #[tokio::test]
 async fn errors_know_their_operation_worker_trace_and_source() {
     let (running, address) = store(Service::bind("tcp://127.0.0.1:0", SECRET)).await;

@@ -1,7 +1,7 @@
 //! Admission control: accepts a new call, or fails it at once if it violates a limit or is not likely to succeed.
 
 use super::queue::{ActiveCall, CallState};
-use super::{CallId, CallOptions, Caller, CallerAction, CallerTimer};
+use super::{CallNumber, CallOptions, Caller, CallerAction, CallerTimer};
 use crate::rpc::api::{CallError, CallErrorReason, Phase};
 use crate::rpc::codec::{CallRequest, Denial, limits};
 use crate::rpc::core::{MAX_RETRY_AFTER, MIN_RETRY_AFTER, Moment, TOO_MANY_HOPS, moving_average};
@@ -74,7 +74,7 @@ impl Overload {
 impl Caller {
     pub(super) fn call(
         &mut self,
-        id: CallId,
+        id: CallNumber,
         request: Arc<CallRequest>,
         deadline: Moment,
         options: CallOptions,

@@ -2,7 +2,7 @@
 
 use super::peer::PeerState;
 use super::queue::{ActiveCall, CallState};
-use super::{CallId, Caller, CallerAction, PeerId};
+use super::{CallNumber, Caller, CallerAction, PeerId};
 use crate::rpc::api::{CallError, Phase};
 use crate::rpc::codec::{WireMessage, WireReply};
 use std::cmp::Reverse;
@@ -14,7 +14,7 @@ impl Caller {
     /// Removes a call from every collection. If the call is in flight and `notify_worker` is set, cancels it at its worker.
     pub(super) fn remove_call(
         &mut self,
-        id: CallId,
+        id: CallNumber,
         notify_worker: bool,
         actions: &mut Vec<CallerAction>,
     ) -> Option<ActiveCall> {
@@ -44,7 +44,7 @@ impl Caller {
     /// Ends a call, unless it has ended already.
     pub(super) fn finish(
         &mut self,
-        id: CallId,
+        id: CallNumber,
         outcome: Result<WireReply, CallError>,
         actions: &mut Vec<CallerAction>,
     ) {
@@ -56,7 +56,7 @@ impl Caller {
 
     fn report_outcome(
         &mut self,
-        id: CallId,
+        id: CallNumber,
         pending: &ActiveCall,
         outcome: Result<WireReply, CallError>,
         actions: &mut Vec<CallerAction>,
@@ -88,7 +88,7 @@ impl Caller {
     }
 
     /// Fails a call whose deadline has passed.
-    pub(super) fn expire(&mut self, id: CallId, actions: &mut Vec<CallerAction>) {
+    pub(super) fn expire(&mut self, id: CallNumber, actions: &mut Vec<CallerAction>) {
         let Some(pending) = self.remove_call(id, true, actions) else {
             return;
         };
@@ -137,7 +137,8 @@ impl Caller {
         if let PeerState::Ready(ready) = std::mem::replace(&mut peer.state, PeerState::Disconnected) {
             self.counters.sessions_ended += 1;
             let mut lost: Vec<_> = ready.in_flight.into_iter().collect();
-            let ran = |(request_id, _): &(u64, CallId)| last_received.is_none_or(|last| *request_id <= last);
+            let ran =
+                |(request_id, _): &(u64, CallNumber)| last_received.is_none_or(|last| *request_id <= last);
             if lost.iter().any(ran) {
                 self.record_lost_session(id, actions);
             }

@@ -2,7 +2,7 @@
 
 use super::peer::{PeerState, WorkerPeer};
 use super::queue::CallState;
-use super::{CallId, Caller, CallerAction, PeerId};
+use super::{CallNumber, Caller, CallerAction, PeerId};
 use crate::rpc::api::{CallError, CallErrorReason};
 use crate::rpc::codec::{WireMessage, WireRequest};
 use std::time::Duration;
@@ -123,7 +123,7 @@ impl Caller {
     }
 
     /// Sends a call to a worker. Fails the call if its request cannot be encoded.
-    pub(super) fn send_call(&mut self, id: CallId, to: PeerId, actions: &mut Vec<CallerAction>) {
+    pub(super) fn send_call(&mut self, id: CallNumber, to: PeerId, actions: &mut Vec<CallerAction>) {
         let more_waiting = !self.queue.is_empty();
         let now = self.now;
         let Some(pending) = self.calls.get_mut(&id) else {

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 /// The id of a call. The driver assigns it and never reuses it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct CallId(pub u64);
+pub struct CallNumber(pub u64);
 
 /// The id of a worker. The driver assigns it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -30,7 +30,7 @@ pub enum CallerEvent {
     /// [`CallerAction::Accepted`].
     Call {
         /// The id of the call.
-        call: CallId,
+        call: CallNumber,
         /// The request.
         request: Arc<CallRequest>,
         /// The time at which the call fails if it has not ended.
@@ -41,7 +41,7 @@ pub enum CallerEvent {
     /// The application dropped a call. No [`CallerAction::Finish`] follows. Ignored if the call has ended.
     Cancel {
         /// The id of the call.
-        call: CallId,
+        call: CallNumber,
     },
     /// A worker was added. Its link is not up yet.
     AddPeer {
@@ -83,7 +83,7 @@ pub enum CallerEvent {
         /// The number of the link.
         link: u64,
         /// The call that the action named.
-        call: Option<CallId>,
+        call: Option<CallNumber>,
     },
     /// The application could not read the response of a worker, whose message was well-formed.
     Unreadable {
@@ -109,18 +109,18 @@ pub enum CallerAction {
         /// The frames of the message.
         frames: Vec<Bytes>,
         /// The call that the message carries, to be named in [`CallerEvent::SendFailed`].
-        call: Option<CallId>,
+        call: Option<CallNumber>,
     },
     /// A worker accepted a `nowait` call, whose handler may still be queued. Returned at most once for a call, and before
     /// [`Finish`](Self::Finish).
     Accepted {
         /// The id of the call.
-        call: CallId,
+        call: CallNumber,
     },
     /// A call has ended. Returned exactly once for each call that was not cancelled.
     Finish {
         /// The id of the call.
-        call: CallId,
+        call: CallNumber,
         /// The worker to which the call was sent last, unless it waits to be sent again.
         peer: Option<PeerId>,
         /// The reply, with any status, or the error.

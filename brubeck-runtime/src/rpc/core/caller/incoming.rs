@@ -3,7 +3,7 @@
 use super::peer::{PeerState, ReadySession};
 use super::queue::CallState;
 use super::retry::RetryBudgetCost;
-use super::{CallId, Caller, CallerAction, PeerId};
+use super::{CallNumber, Caller, CallerAction, PeerId};
 use crate::rpc::api::{CallError, CallErrorReason, Phase};
 use crate::rpc::codec::{ErrorCode, ErrorReply, RawMessage, WireMessage, WireReply};
 use crate::rpc::core::channel::ReceiveError;
@@ -128,7 +128,7 @@ impl Caller {
     }
 
     /// Updates the limit of a session, and returns the call of a request. Returns `None` if the request is not in flight.
-    fn find_call(&mut self, id: PeerId, request_id: u64, limit: Option<u64>) -> Option<CallId> {
+    fn find_call(&mut self, id: PeerId, request_id: u64, limit: Option<u64>) -> Option<CallNumber> {
         let ready = self.ready_mut(id)?;
         ready.limit = limit.unwrap_or(ready.limit);
         let call = ready.in_flight.get(&request_id).copied();

@@ -18,7 +18,7 @@ use completion::CONNECTION_CLOSED;
 use std::collections::BTreeMap;
 
 pub use config::{CallerConfig, CallerCounters};
-pub use events::{CallId, CallOptions, CallerAction, CallerEvent, PeerId};
+pub use events::{CallNumber, CallOptions, CallerAction, CallerEvent, PeerId};
 pub use peer::{ConnectivityState, PeerView};
 
 use super::collections::{IdMap, TimerQueue};
@@ -43,7 +43,7 @@ pub struct Caller {
     now: Moment,
     peers: BTreeMap<PeerId, WorkerPeer>,
     /// All calls that have not ended: queued, waiting for a retry, or sent.
-    calls: IdMap<CallId, ActiveCall>,
+    calls: IdMap<CallNumber, ActiveCall>,
     queue: CallQueue,
     /// The size of all calls that have not ended, in bytes.
     pending_bytes: usize,
@@ -59,8 +59,8 @@ pub struct Caller {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum CallerTimer {
-    Deadline(CallId),
-    Retry(CallId),
+    Deadline(CallNumber),
+    Retry(CallNumber),
     Peer(PeerId),
 }
 
@@ -182,7 +182,7 @@ impl Caller {
         }
     }
 
-    fn cancel(&mut self, call: CallId, actions: &mut Vec<CallerAction>) {
+    fn cancel(&mut self, call: CallNumber, actions: &mut Vec<CallerAction>) {
         if self.remove_call(call, true, actions).is_some() {
             self.counters.cancelled += 1;
         }

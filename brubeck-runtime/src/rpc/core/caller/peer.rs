@@ -1,7 +1,7 @@
 //! The state that a caller keeps for each worker.
 
 use super::health::{Availability, WorkerHealth};
-use super::{CallId, CallerConfig, PeerId};
+use super::{CallNumber, CallerConfig, PeerId};
 use crate::rpc::codec::Denial;
 use crate::rpc::core::channel::SessionChannel;
 use crate::rpc::core::{IdMap, MAX_MISSED_HEARTBEATS, Moment};
@@ -80,7 +80,7 @@ pub(super) struct ReadySession {
     pub(super) limit: u64,
     pub(super) last_request_id: u64,
     /// The calls in flight, by request id.
-    pub(super) in_flight: IdMap<u64, CallId>,
+    pub(super) in_flight: IdMap<u64, CallNumber>,
     pub(super) draining: bool,
     /// The number of messages received since the last one was sent. Every message that is sent acknowledges all received ones.
     pub(super) unacknowledged_messages: usize,

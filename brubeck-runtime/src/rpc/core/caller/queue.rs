@@ -1,6 +1,6 @@
 //! The calls that have not ended, and the queue of those that wait for a worker.
 
-use super::{CallId, CallOptions, PeerId};
+use super::{CallNumber, CallOptions, PeerId};
 use crate::rpc::api::{CallError, Phase};
 use crate::rpc::codec::CallRequest;
 use crate::rpc::core::Moment;
@@ -66,8 +66,8 @@ impl ActiveCall {
 /// The ids of the calls that wait for a worker with room, in order, and of those that wait for the end of their retry delay.
 #[derive(Debug, Default)]
 pub(super) struct CallQueue {
-    waiting: BTreeMap<i64, CallId>,
-    delayed: BTreeSet<CallId>,
+    waiting: BTreeMap<i64, CallNumber>,
+    delayed: BTreeSet<CallNumber>,
 }
 
 impl CallQueue {
@@ -81,20 +81,20 @@ impl CallQueue {
     }
 
     /// Appends a call. Returns its position, which is needed to remove it.
-    pub(super) fn push_back(&mut self, call: CallId) -> i64 {
+    pub(super) fn push_back(&mut self, call: CallNumber) -> i64 {
         let position = self.waiting.last_key_value().map_or(0, |(last, _)| last + 1);
         self.waiting.insert(position, call);
         position
     }
 
     /// Prepends a call. Returns its position, which is needed to remove it.
-    pub(super) fn push_front(&mut self, call: CallId) -> i64 {
+    pub(super) fn push_front(&mut self, call: CallNumber) -> i64 {
         let position = self.waiting.first_key_value().map_or(0, |(first, _)| first - 1);
         self.waiting.insert(position, call);
         position
     }
 
-    pub(super) fn pop(&mut self) -> Option<CallId> {
+    pub(super) fn pop(&mut self) -> Option<CallNumber> {
         self.waiting.pop_first().map(|(_, call)| call)
     }
 
@@ -102,17 +102,17 @@ impl CallQueue {
         self.waiting.remove(&position);
     }
 
-    pub(super) fn delay(&mut self, call: CallId) {
+    pub(super) fn delay(&mut self, call: CallNumber) {
         self.delayed.insert(call);
     }
 
     /// Removes a call from the delayed ones. Returns whether it was there.
-    pub(super) fn remove_delayed(&mut self, call: CallId) -> bool {
+    pub(super) fn remove_delayed(&mut self, call: CallNumber) -> bool {
         self.delayed.remove(&call)
     }
 
     /// Returns all calls, the waiting ones before the delayed ones.
-    pub(super) fn all(&self) -> Vec<CallId> {
+    pub(super) fn all(&self) -> Vec<CallNumber> {
         self.waiting.values().chain(&self.delayed).copied().collect()
     }
 }

@@ -1,7 +1,7 @@
 //! Retries: calls that were lost or rejected are sent again. A retry that adds load is charged to the retry budget.
 
 use super::queue::CallState;
-use super::{CallId, Caller, CallerAction, CallerConfig, CallerTimer, PeerId};
+use super::{CallNumber, Caller, CallerAction, CallerConfig, CallerTimer, PeerId};
 use crate::rpc::api::CallError;
 use crate::rpc::core::entropy::Entropy;
 use crate::rpc::core::{MIN_RETRY_AFTER, Moment};
@@ -80,7 +80,7 @@ impl Caller {
     /// neither its attempts, its runs nor the retry budget are exhausted, and the process is not shutting down.
     pub(super) fn handle_lost_call(
         &mut self,
-        id: CallId,
+        id: CallNumber,
         may_have_run: bool,
         reason: &'static str,
         actions: &mut Vec<CallerAction>,
@@ -121,7 +121,7 @@ impl Caller {
     /// attempts or the retry budget are exhausted, and with `ShuttingDown` if the process is shutting down.
     pub(super) fn reroute(
         &mut self,
-        id: CallId,
+        id: CallNumber,
         cost: RetryBudgetCost,
         error: CallError,
         actions: &mut Vec<CallerAction>,
@@ -153,7 +153,7 @@ impl Caller {
     }
 
     /// Queues a call whose retry delay is over.
-    pub(super) fn requeue(&mut self, id: CallId) {
+    pub(super) fn requeue(&mut self, id: CallNumber) {
         if self.queue.remove_delayed(id)
             && let Some(pending) = self.calls.get_mut(&id)
         {
@@ -169,7 +169,7 @@ impl Caller {
         &mut self,
         from: PeerId,
         link: u64,
-        call: Option<CallId>,
+        call: Option<CallNumber>,
         actions: &mut Vec<CallerAction>,
     ) {
         let Some(id) = call else { return };
