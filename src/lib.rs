@@ -120,7 +120,7 @@ pub use brubeck_macros::{
 pub use brubeck_runtime::__private;
 pub use brubeck_runtime::{
     App, AppService, Arg, Args, Authority, Body, BodyError, BodyUse, BoxError, Broadcast, Bytes, Call,
-    CallError, CallErrorReason, CallId, CallResult, CallSite, Cancellation, Client, Close, Closed,
+    CallError, CallErrorReason, CallId, CallResult, CallSite, CallerKey, Cancellation, Client, Close, Closed,
     Connection, Context, Cookie, CookieSecret, Cookies, Credentials, CurrentUser, Deadline, Dialect, Error,
     Event, Events, Extension, Fields, Fill, Form, FromCapture, FromMessage, Handle, Handled, HandledCall,
     Handles, Header, Headers, Hook, Html, IntoReply, InvalidCallId, Json, KeyPair, KeyPin, KeyPinError, Kind,

@@ -84,7 +84,7 @@ pub use crate::http::Http;
 pub use crate::key_pin::{KeyPin, KeyPinError};
 #[cfg(feature = "legacy")]
 pub use crate::legacy::LegacyService;
-pub use crate::message::{Message, RemoteAddr};
+pub use crate::message::{CallerKey, Message, RemoteAddr};
 pub use crate::method::{Kind, Method, UnknownMethod};
 #[cfg(not(feature = "http"))]
 pub use crate::missing::Http;

@@ -2,6 +2,7 @@
 
 use crate::authority::{Authority, Scheme};
 use crate::codec::ByteStr;
+use crate::key_pin::KeyPin;
 use crate::method::{Kind, Method};
 use crate::status::Status;
 use crate::target::canonical_path;
@@ -72,6 +73,8 @@ pub(crate) struct CallMeta {
     pub(crate) tracestate: ByteStr,
     /// The number of calls in a row that led to this one.
     pub(crate) hops: u8,
+    /// The key that the caller has proven.
+    pub(crate) caller_key: Option<KeyPin>,
 }
 
 /// The operation of a call.
@@ -639,6 +642,30 @@ impl fmt::Debug for Message {
 pub struct RemoteAddr(pub std::net::IpAddr);
 
 impl fmt::Display for RemoteAddr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Extractor for the key with which the caller of a service has proven who it is.
+///
+/// ```
+/// use brubeck::CallerKey;
+/// use brubeck::prelude::*;
+///
+/// #[service_handler(path = "/whoami")]
+/// async fn who_am_i(caller: CallerKey) -> String {
+///     format!("your key has the pin {caller}")
+/// }
+/// ```
+///
+/// It is the pin of the caller's [`KeyPair`](crate::KeyPair). All callers with a shared secret have the same one.
+///
+/// Rejects with 403 if the caller has none, as in a dialect, in a `TestSite`, and in a handler that is not for calls; take an `Option<CallerKey>` to do without it. To serve some keys only, see `Service::serve_key`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct CallerKey(pub KeyPin);
+
+impl fmt::Display for CallerKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }

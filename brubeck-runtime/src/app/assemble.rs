@@ -212,6 +212,10 @@ impl Application for AssembledApp {
         self.root.app.clone().handle_call(message)
     }
 
+    fn route_of_call(&self, message: &Message) -> Option<&'static Spec> {
+        self.root.app.route_of_call(message)
+    }
+
     fn serve(self: Arc<Self>, request: http::Request<Body>) -> BoxFuture<'static, http::Response<Body>> {
         self.web.respond(request)
     }

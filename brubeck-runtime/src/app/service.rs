@@ -10,9 +10,10 @@ use crate::rpc::api::Credentials;
 use crate::rpc::codec::has_magic;
 use crate::rpc::codec::limits::{MAX_BODY, MAX_FRAMES, MAX_UNADMITTED_MESSAGE};
 use crate::rpc::core::WorkerConfig;
-use crate::rpc::sealed::Sealing;
+use crate::rpc::sealed::{Sealing, pin_in};
 use crate::rpc::server::{
-    CallerSessions, DEFAULT_CONCURRENCY, InstrumentedApplication, parse_endpoint, serve_error,
+    CallerSessions, DEFAULT_CONCURRENCY, InstrumentedApplication, KeyAccess, ServedKey, parse_endpoint,
+    serve_error, service_specs,
 };
 use crate::secret::Secret;
 use brubeck_zmtp::{Endpoint, LINGER, RouterServer, ServerEvent, ServerLimits, Transport, WrappedZmtp};
@@ -76,6 +77,7 @@ pub struct Service {
     address: String,
     credentials: Credentials,
     other_credentials: Option<Credentials>,
+    served_keys: Vec<ServedKey>,
     uids: Vec<u32>,
     /// The passphrase of the dialects, if they are served.
     dialects: Option<Secret>,
@@ -107,6 +109,7 @@ impl Service {
             address: address.into(),
             credentials: credentials.into(),
             other_credentials: None,
+            served_keys: Vec::new(),
             uids: Vec::new(),
             dialects: None,
             clear_text: false,
@@ -183,6 +186,55 @@ impl Service {
     /// `bind`.
     pub fn also_accept(mut self, credentials: impl Into<Credentials>) -> Service {
         self.other_credentials = Some(credentials.into());
+        self
+    }
+
+    /// Serves the key with this pin, for all operations. Other keys are served no more, unless they are listed, too.
+    ///
+    /// ```
+    /// use brubeck::{KeyPair, Service};
+    ///
+    /// const SITE: &str = "36153721245d77fd27a665ca43f7ae61ca18f1ad2453963860cfdc9735bb5f73";
+    /// const REPORTS: &str = "6kDnLsCVJvGwiLIBVZCHNTpI1/6nNz2rCCPmxAzSzAg=";
+    ///
+    /// let service = Service::bind("tcp://0.0.0.0:9000", KeyPair::file("service.pem").accept_authority("ca.pem"))
+    ///     .serve_key(SITE)
+    ///     .serve_key_for(REPORTS, "thumbs::resize");
+    /// ```
+    ///
+    /// Without this method and [`serve_key_for`](Service::serve_key_for), every key that the [`KeyPair`](crate::KeyPair) accepts is served.
+    /// A call of another key ends with [`Refused`](crate::CallError::Refused), before its arguments are read. Handlers see the key
+    /// with [`CallerKey`](crate::CallerKey).
+    ///
+    /// The application does not start with a pin that is not valid, nor together with dialects, whose callers have no keys. A
+    /// [`TestSite`](crate::TestSite) does not check keys.
+    pub fn serve_key(mut self, pin: impl Into<String>) -> Service {
+        self.served_keys.push(ServedKey {
+            pin: pin.into(),
+            operation: None,
+        });
+        self
+    }
+
+    /// Serves the key with this pin for one operation, as [`serve_key`](Service::serve_key) does for all. May be called several times.
+    ///
+    /// ```
+    /// use brubeck::{KeyPair, Service};
+    ///
+    /// const REPORTS: &str = "6kDnLsCVJvGwiLIBVZCHNTpI1/6nNz2rCCPmxAzSzAg=";
+    ///
+    /// let service = Service::bind("tcp://0.0.0.0:9000", KeyPair::file("service.pem").accept(REPORTS))
+    ///     .serve_key_for(REPORTS, "thumbs::resize")
+    ///     .serve_key_for(REPORTS, "thumbs::rotate");
+    /// ```
+    ///
+    /// The name is that of the operation in its contract, or of the handler function, or the path as its attribute has it. The application
+    /// does not start unless exactly one operation has it.
+    pub fn serve_key_for(mut self, pin: impl Into<String>, operation: impl Into<String>) -> Service {
+        self.served_keys.push(ServedKey {
+            pin: pin.into(),
+            operation: Some(operation.into()),
+        });
         self
     }
 
@@ -276,7 +328,10 @@ impl Service {
         application: Arc<dyn Application>,
     ) -> crate::Result<OpenConnection> {
         self.check()?;
-        let application = Arc::new(InstrumentedApplication::new(application));
+        let access = self.key_access(&*application)?;
+        // Connections in memory have no keys.
+        let access = access.filter(|_| protection == Protection::Sealed);
+        let application = Arc::new(InstrumentedApplication::new(application).with_access(access));
         let endpoint = parse_endpoint(&self.address)?;
         let clear_text = self.clear_text || endpoint.is_loopback();
         let server = transport
@@ -307,6 +362,21 @@ impl Service {
             address,
             serve: Box::new(|stop| Box::pin(bound.serve(server, stop))),
         })
+    }
+
+    fn key_access(&self, application: &dyn Application) -> crate::Result<Option<KeyAccess>> {
+        if self.served_keys.is_empty() {
+            return Ok(None);
+        }
+        let serve = format!("serve at {}", self.address);
+        if self.dialects.is_some() {
+            return Err(Error::new(format!(
+                "cannot {serve}: `Service::serve_key` limits callers by their keys, and callers of `Service::dialects` have none; serve \
+                 the dialects at another address"
+            )));
+        }
+        let operations: Vec<_> = service_specs(application).collect();
+        KeyAccess::new(&self.served_keys, &operations, serve).map(Some)
     }
 
     fn check(&self) -> crate::Result<()> {
@@ -386,7 +456,9 @@ impl ServiceServer {
                 legacy.handle(peer, frames, &outbound);
             }
             ServerEvent::Message { .. } => {}
-            ServerEvent::Verified { peer, .. } => sessions.handle_verified(&peer),
+            ServerEvent::Verified { peer, credentials } => {
+                sessions.handle_verified(&peer, pin_in(&credentials));
+            }
             ServerEvent::Disconnected { peer } => {
                 sessions.handle_disconnect(&peer);
                 legacy.disconnected(&peer);

@@ -64,6 +64,12 @@ impl AppInner {
         (Some(spec), call)
     }
 
+    /// Returns the route of a call, if one matches.
+    pub(super) fn route_of_call(&self, message: &Message) -> Option<&'static Spec> {
+        let path = call_path(message.path_as_sent());
+        Some(self.find_call(message, &path).ok()?.route.spec)
+    }
+
     /// Finds the handler of a call: by the name of its operation, or by its path if it has none.
     ///
     /// A service that has no handler of the operation may still serve its path, without the contract. A handler of another operation is

@@ -51,7 +51,7 @@ pub use upload::{Upload, UploadError};
 pub use user::{CurrentUser, User};
 
 use crate::authority::{Authority, Scheme};
-use crate::message::{Message, RemoteAddr};
+use crate::message::{CallerKey, Message, RemoteAddr};
 use crate::method::{Kind, Method};
 use crate::response::{IntoReply, Rejection};
 use crate::spec::Spec;
@@ -98,6 +98,7 @@ use std::convert::Infallible;
 /// | [`CurrentUser<U>`] | the user who is logged in | 401 or a redirect; 500 without a secret |
 /// | [`Method`], [`http::Uri`] | the method, and the path with the query | |
 /// | [`Authority`], [`Scheme`], [`RemoteAddr`] | the host and scheme of a web request, and the address of its client | 400 for `Authority`; 403, 500 for `RemoteAddr` |
+/// | [`CallerKey`](crate::CallerKey) | the key of the caller of a service | 403 |
 /// | [`Extension<T>`] | a value that a layer has added | 500 |
 /// | [`Axum<T>`](crate::Axum), [`AxumBody<T>`](crate::AxumBody), with the feature `axum` | an extractor of axum | as the extractor |
 /// | [`WebSocket`](crate::WebSocket), [`Upgrade`](crate::Upgrade), [`SocketSender`](crate::SocketSender) | a WebSocket, its handshake, or the client of a message socket | 400, 403, 426, 500 |
@@ -320,6 +321,23 @@ impl<S: Send + Sync + 'static> FromMessage<S> for RemoteAddr {
     async fn from_message_if_present(cx: &Context<S>) -> Result<Option<RemoteAddr>, Rejection> {
         Ok(cx.message().remote_addr())
     }
+}
+
+impl<S: Send + Sync + 'static> FromMessage<S> for CallerKey {
+    type Rejection = Rejection;
+
+    async fn from_message(cx: &Context<S>) -> Result<CallerKey, Rejection> {
+        let unknown = || Rejection::new(Status::FORBIDDEN, "the caller has proven no key");
+        caller_key(cx).ok_or_else(unknown)
+    }
+
+    async fn from_message_if_present(cx: &Context<S>) -> Result<Option<CallerKey>, Rejection> {
+        Ok(caller_key(cx))
+    }
+}
+
+fn caller_key<S>(cx: &Context<S>) -> Option<CallerKey> {
+    cx.message().call_meta()?.caller_key.map(CallerKey)
 }
 
 /// Extracts the host and port that the client asked for. Rejects with 400 if the request names none.

@@ -28,6 +28,11 @@ pub trait Application: Send + Sync + 'static {
         (None, CallFuture(Either::Right(self.answer(message))))
     }
 
+    /// Returns the route of a call, if one matches.
+    fn route_of_call(&self, _: &Message) -> Option<&'static Spec> {
+        None
+    }
+
     /// Runs the handler for an HTTP request, within the layers of the application.
     ///
     /// The response is ready to be sent: it has a `content-length` if its length is known, and the response to a HEAD

@@ -1,6 +1,6 @@
 //! Conversion between the requests and responses of handlers and those of brubeck's protocol.
 
-use super::api::{CallError, JsonObjectWriter, ResponseBody, ServiceRequest, ServiceResponse};
+use super::api::{CallError, JsonObjectWriter, KeyPin, ResponseBody, ServiceRequest, ServiceResponse};
 use super::codec::{ByteStr, CallRequest, WireReply};
 use crate::json_parts::PLACEHOLDER;
 use crate::message::{CallMeta, CalledOperation, Message};
@@ -73,7 +73,11 @@ fn merge_body(
 }
 
 /// Converts a request to the message that its handler gets. Returns an error status if the method is unknown or `response`.
-pub(super) fn to_message(request: &CallRequest, deadline: Instant) -> Result<Message, Status> {
+pub(super) fn to_message(
+    request: &CallRequest,
+    deadline: Instant,
+    caller_key: Option<KeyPin>,
+) -> Result<Message, Status> {
     let method: Method = request
         .method
         .parse()
@@ -98,6 +102,7 @@ pub(super) fn to_message(request: &CallRequest, deadline: Instant) -> Result<Mes
             traceparent: request.traceparent.clone(),
             tracestate: request.tracestate.clone(),
             hops: request.hops,
+            caller_key,
         }))
 }
 
@@ -280,8 +285,9 @@ mod tests {
 
     #[test]
     fn rejects_response_and_unknown_methods() {
-        let method =
-            |name| to_message(&CallRequest::new(name, "/a"), Instant::now()).map(|message| message.method());
+        let method = |name| {
+            to_message(&CallRequest::new(name, "/a"), Instant::now(), None).map(|message| message.method())
+        };
         assert!(method("response").is_err() && method("fetch").is_err());
         assert_eq!(method("get"), Ok(Method::Get));
     }

@@ -83,6 +83,7 @@ impl Pair {
                     job,
                     request,
                     deadline,
+                    ..
                 } => self.started.push((job, request, deadline)),
                 _ => {}
             }
@@ -215,7 +216,10 @@ fn unprotected_caller_is_denied_and_its_calls_say_so() {
     );
 
     let mut pair = Pair::new(CallerConfig::default(), worker);
-    let verified = || WorkerEvent::Verified { peer: IDENTITY };
+    let verified = || WorkerEvent::Verified {
+        peer: IDENTITY,
+        key: None,
+    };
     pair.worker_event(verified());
     pair.open();
     assert!(pair.is_ready());

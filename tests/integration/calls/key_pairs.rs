@@ -5,7 +5,7 @@ use crate::support::requirements;
 use crate::support::served_app::{socket_address, socket_folder};
 use crate::support::with_timeout;
 use brubeck::prelude::*;
-use brubeck::{Credentials, KeyPair, PeerKey, Running, Service, ServiceAddress};
+use brubeck::{CallerKey, Credentials, KeyPair, PeerKey, Running, Service, ServiceAddress, TestSite};
 use std::fs;
 use std::future::IntoFuture;
 use std::path::{Path, PathBuf};
@@ -18,7 +18,25 @@ async fn here() -> &'static str {
     "here"
 }
 
-const ROUTES: Routes<()> = routes![here];
+/// Reads its argument, so a caller that is refused before learns nothing of it.
+#[service_handler(path = "^/key$", method = "request")]
+async fn key_of_caller(number: Arg<u32>, caller: CallerKey) -> String {
+    format!("{caller} {}", number.0)
+}
+
+#[service_client]
+trait Sums {
+    #[call("/sums/add")]
+    async fn add(&self, one: u32, other: u32) -> Result<u32, Problem>;
+}
+
+#[service_handler(sums::add)]
+async fn add(args: Args<sums::add>, caller: Option<CallerKey>) -> Result<u32, Problem> {
+    let _ = caller;
+    Ok(args.one + args.other)
+}
+
+const ROUTES: Routes<()> = routes![here, key_of_caller, add];
 
 /// A new key, with the pin that the other side accepts.
 struct Key {
@@ -324,4 +342,125 @@ fn debug_output_of_credentials_contains_no_key() {
     let private_line = key.pem.lines().nth(1).unwrap();
     assert!(!format!("{credentials:?}").contains(private_line));
     assert!(!format!("{:?}", Credentials::from(SECRET)).contains(SECRET));
+}
+
+fn assert_refused<T: std::fmt::Debug>(result: Result<T, CallError>, parts: &[&str]) {
+    let error = result.unwrap_err();
+    assert!(matches!(error, CallError::Refused(_)), "{error:?}");
+    let text = error.to_string();
+    for part in parts {
+        assert!(text.contains(part), "{text}\ndoes not contain {part}");
+    }
+}
+
+#[tokio::test]
+async fn key_is_served_only_for_the_operations_for_which_it_is_listed() {
+    let (service, all, one, none) = (key(), key(), key(), key());
+    let folder = socket_folder();
+    for base in ["tcp://127.0.0.1:0", &socket_address(&folder, "a")] {
+        let accepting = [&all, &one, &none]
+            .iter()
+            .fold(own(&service), |own, key| own.accept(&key.pin));
+        let running = App::new(ROUTES, ())
+            .start(
+                Service::bind(base, accepting)
+                    .serve_key(&all.pin)
+                    .serve_key_for(&one.pin, "sums::add")
+                    .serve_key_for(&one.pin, "key_of_caller"),
+            )
+            .await
+            .unwrap();
+        let client = |key: &Key| {
+            let address = ServiceAddress::new(running.address(), own(key).accept(&service.pin));
+            Client::connect(&address).unwrap()
+        };
+        let request = |client: &Client, path: &str| {
+            let call = client.request(path).argument("number", 7).into_future();
+            with_timeout(call)
+        };
+        let (all_client, one_client, none_client) = (client(&all), client(&one), client(&none));
+
+        for (key, client) in [(&all, &all_client), (&one, &one_client)] {
+            let response = request(client, "/key").await.unwrap();
+            assert_eq!(response.body.to_string(), format!("\"{} 7\"", key.pin));
+            let sum = with_timeout(SumsClient::new(client.clone()).add(3, 4).into_future()).await;
+            assert_eq!(sum.unwrap().body, 7);
+            assert!(request(client, "/.brubeck/ping").await.is_ok());
+        }
+        assert!(request(&all_client, "/where").await.is_ok());
+        let reasons = ["the operation `here`", &one.pin, "Service::serve_key_for"];
+        assert_refused(request(&one_client, "/where").await, &reasons);
+
+        // Before the argument is read, and whether there is such an operation or not.
+        for path in ["/where", "/key", "/sums/add", "/elsewhere", "/.brubeck/info"] {
+            let call = none_client
+                .request(path)
+                .argument("number", "no number")
+                .into_future();
+            assert_refused(with_timeout(call).await, &["any operation", &none.pin]);
+        }
+        let sum = with_timeout(SumsClient::new(none_client).add(3, 4).into_future()).await;
+        assert!(
+            matches!(&sum, Err(CallError::Refused(reason)) if reason.to_string().contains(&none.pin)),
+            "{sum:?}"
+        );
+        running.stop().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn all_callers_with_one_secret_have_one_key() {
+    let running = start("tcp://127.0.0.1:0", SECRET).await;
+    let client = Client::connect(&ServiceAddress::new(running.address(), SECRET)).unwrap();
+    let call = client.request("/key").argument("number", 1).into_future();
+    let expected = format!("\"{} 1\"", PeerKey::from_secret(SECRET).unwrap().pin());
+    assert_eq!(with_timeout(call).await.unwrap().body.to_string(), expected);
+    running.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn served_keys_are_checked_at_the_start() {
+    let key = key();
+    let service = || Service::bind("tcp://127.0.0.1:0", own(&key).accept(&key.pin));
+    for (service, part) in [
+        (
+            service().serve_key_for(&key.pin, "ad"),
+            "names the operation `ad`, and the service has: here, key_of_caller, sums::add",
+        ),
+        (
+            service().serve_key("c0ffee"),
+            "the pin `c0ffee` of a served key is not valid: it has 3 bytes",
+        ),
+        (
+            service().serve_key(&key.pin).dialects("x"),
+            "callers of `Service::dialects` have none",
+        ),
+    ] {
+        let error = App::new(ROUTES, ())
+            .start(service)
+            .await
+            .err()
+            .unwrap()
+            .to_string();
+        assert!(error.contains(part), "{error}\ndoes not contain {part}");
+        assert!(error.contains("cannot serve at tcp://127.0.0.1:0"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn test_site_has_no_keys_and_checks_none() {
+    let site = TestSite::new(routes![], ())
+        .service(
+            Service::bind("ipc://run/a", "x").serve_key(key().pin),
+            App::new(ROUTES, ()),
+        )
+        .start()
+        .await
+        .unwrap();
+    let client = site.client(&ServiceAddress::new("ipc://run/a", "x")).unwrap();
+    assert!(with_timeout(client.request("/where").into_future()).await.is_ok());
+    let without_key = client.request("/key").argument("number", 1).into_future();
+    let response = with_timeout(without_key).await;
+    assert_eq!(response.unwrap().status.code(), 403);
+    site.stop().await;
 }

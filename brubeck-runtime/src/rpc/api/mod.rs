@@ -28,6 +28,7 @@ mod services;
 mod timer;
 mod typed_call;
 
+pub use crate::key_pin::KeyPin;
 pub use address::ServiceAddress;
 pub use call::Call;
 pub use call_id::{CallId, InvalidCallId};

@@ -15,7 +15,7 @@ mod tests;
 mod verifier;
 
 use crate::error::Error;
-use crate::rpc::api::Credentials;
+use crate::rpc::api::{Credentials, KeyPin};
 use crate::secret::Secret;
 use brubeck_zmtp::watchdog::WatchedStream;
 use brubeck_zmtp::{Endpoint, PeerStream, StreamWrapper, WrappedStream};
@@ -338,6 +338,11 @@ fn credentials(certificates: Option<&[CertificateDer<'_>]>) -> io::Result<Bytes>
         .ok_or(io::ErrorKind::InvalidData)?;
     let pin = pin_of(certificate).map_err(io::Error::other)?;
     Ok(Bytes::copy_from_slice(pin.as_bytes()))
+}
+
+/// Returns the pin in the [credentials](WrappedStream::credentials) of a peer.
+pub(crate) fn pin_in(credentials: &[u8]) -> Option<KeyPin> {
+    credentials.try_into().ok().map(KeyPin::new)
 }
 
 /// Returns the effective user of this process. The system reports it for each end of a pair of sockets.

@@ -1,9 +1,11 @@
 //! The reserved paths of a service, `/.brubeck/..`, and the statistics that `/.brubeck/stats` reports.
 
+use super::KeyAccess;
 use crate::handler::{Application, CallFuture, LatencyTracker};
 use crate::message::Message;
 use crate::method::{Kind, Method};
 use crate::response::{IntoReply, Response};
+use crate::rpc::api::KeyPin;
 use crate::spec::Spec;
 use crate::status::Status;
 use futures_util::FutureExt;
@@ -28,12 +30,34 @@ const INFO: &str = "info";
 pub(crate) struct InstrumentedApplication {
     application: Arc<dyn Application>,
     stats: ServiceStats,
+    /// `None` if every key is served.
+    access: Option<KeyAccess>,
 }
 
 impl InstrumentedApplication {
     pub(crate) fn new(application: Arc<dyn Application>) -> InstrumentedApplication {
         let stats = ServiceStats::new(service_specs(&*application));
-        InstrumentedApplication { application, stats }
+        InstrumentedApplication {
+            application,
+            stats,
+            access: None,
+        }
+    }
+
+    /// Limits the callers by their keys.
+    pub(crate) fn with_access(self, access: Option<KeyAccess>) -> InstrumentedApplication {
+        InstrumentedApplication { access, ..self }
+    }
+
+    /// Returns the reason why a call is refused before its handler is started. Reads nothing but its target.
+    pub(super) fn refusal(&self, message: &Message, key: Option<KeyPin>) -> Option<String> {
+        let access = self.access.as_ref()?;
+        let route = if message.path().starts_with(RESERVED_PREFIX) {
+            None
+        } else {
+            self.application.route_of_call(message)
+        };
+        access.refusal(key, route)
     }
 
     /// Returns the future of a call. If the call is not for a reserved path, it goes to the application and is counted as
@@ -92,7 +116,7 @@ async fn describe(application: Arc<InstrumentedApplication>, method: Method) -> 
 }
 
 /// Returns the operations in the order of the route list.
-fn service_specs(application: &dyn Application) -> impl Iterator<Item = &'static Spec> + use<> {
+pub(crate) fn service_specs(application: &dyn Application) -> impl Iterator<Item = &'static Spec> + use<> {
     let specs = application.specs().into_iter();
     specs.filter(|spec| spec.kind == Kind::Service)
 }

@@ -1,9 +1,11 @@
 //! The server side of brubeck's protocol: the sessions of callers, and the handlers that run for them.
 
 mod introspection;
+mod key_access;
 #[cfg(test)]
 mod tests;
 
+use super::api::KeyPin;
 use super::codec::{CallRequest, Denial, Outcome};
 use super::convert;
 use super::core::{IdMap, JobId, Moment, StopReason, Worker, WorkerAction, WorkerConfig, WorkerEvent};
@@ -15,8 +17,9 @@ use brubeck_zmtp::watchdog::{self, DeferredWork, WorkPlace};
 use brubeck_zmtp::{Endpoint, RoutingId, ServerSender, TransportError};
 use bytes::Bytes;
 use futures_util::FutureExt;
-pub(crate) use introspection::InstrumentedApplication;
 use introspection::InstrumentedCall;
+pub(crate) use introspection::{InstrumentedApplication, service_specs};
+pub(crate) use key_access::{KeyAccess, ServedKey};
 use std::cell::Cell;
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -110,10 +113,11 @@ impl CallerSessions {
         });
     }
 
-    /// Allows a caller to open a session.
-    pub(crate) fn handle_verified(&self, peer: &RoutingId) {
+    /// Allows a caller to open a session. `key` is the key that it has proven.
+    pub(crate) fn handle_verified(&self, peer: &RoutingId, key: Option<KeyPin>) {
         self.0.handle_event(WorkerEvent::Verified {
             peer: peer.identity().clone(),
+            key,
         });
     }
 
@@ -219,11 +223,13 @@ impl SessionsInner {
                 job,
                 request,
                 deadline,
+                key,
             } => {
                 state.pending_jobs.push_back(PendingJob {
                     job,
                     request,
                     deadline: self.clock.instant(deadline),
+                    key,
                 });
             }
             WorkerAction::Stop { job, reason } => {
@@ -270,6 +276,7 @@ struct PendingJob {
     job: JobId,
     request: Arc<CallRequest>,
     deadline: Instant,
+    key: Option<KeyPin>,
 }
 
 impl SessionsInner {
@@ -280,7 +287,18 @@ impl SessionsInner {
             job,
             request,
             deadline,
+            key,
         } = pending;
+        let message = convert::to_message(&request, deadline, key);
+        if let Ok(message) = &message
+            && let Some(reason) = self.application.refusal(message, key)
+        {
+            tracing::debug!(path = %request.path, operation = %request.operation, reason, "refused a call");
+            let sessions = self.clone();
+            // In a task, for the same reason as below.
+            tokio::spawn(async move { sessions.handle_event(WorkerEvent::Refused { job, reason }) });
+            return;
+        }
         let guard = JobGuard::new(self.clone(), job.0);
         let span = tracing::info_span!(
             "handle",
@@ -289,7 +307,7 @@ impl SessionsInner {
             operation = %request.operation,
             traceparent = %request.traceparent,
         );
-        let call = match convert::to_message(&request, deadline) {
+        let call = match message {
             Ok(message) => self.application.call(message),
             Err(status) => {
                 // In a task, because the end of a job may start the next one. Without the task, many queued requests that are

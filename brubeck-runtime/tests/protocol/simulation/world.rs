@@ -629,7 +629,13 @@ impl World {
             ),
             Side::Worker if self.workers[worker].alive => {
                 let peer = identity(caller, incarnation, worker, number);
-                self.worker_event(worker, WorkerEvent::Verified { peer: peer.clone() })?;
+                self.worker_event(
+                    worker,
+                    WorkerEvent::Verified {
+                        peer: peer.clone(),
+                        key: None,
+                    },
+                )?;
                 self.worker_event(worker, WorkerEvent::Frames { peer, frames })
             }
             _ => Ok(()),

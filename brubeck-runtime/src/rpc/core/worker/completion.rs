@@ -1,6 +1,6 @@
 //! The end of calls and sessions.
 
-use super::{JobId, JobState, StopReason, Worker, WorkerAction, WorkerTimer};
+use super::{Job, JobId, JobState, StopReason, Worker, WorkerAction, WorkerTimer};
 use crate::rpc::codec::{ErrorCode, ErrorReply, WireMessage, WireReply};
 use crate::rpc::core::moving_average;
 
@@ -33,6 +33,25 @@ impl Worker {
                 self.reply(job.session, job.request_id, reply, actions);
             }
         }
+    }
+
+    /// Handles a job that the driver has refused instead of starting its handler.
+    pub(super) fn refused(&mut self, id: JobId, reason: String, actions: &mut Vec<WorkerAction>) {
+        let running = |job: &Job| matches!(job.state, JobState::Running(_));
+        let Some(job) = self.jobs.get(&id).filter(|job| running(job)) else {
+            // It was stopped in the meantime.
+            return self.finished(id, None, actions);
+        };
+        let (session, request_id) = (job.session, job.request_id);
+        self.jobs.remove(&id);
+        self.note_cancelled_timer();
+        self.running -= 1;
+        self.fail(
+            session,
+            request_id,
+            ErrorReply::new(ErrorCode::Refused, reason),
+            actions,
+        );
     }
 
     /// Sends the reply of a handler, or an error if there is no valid one.

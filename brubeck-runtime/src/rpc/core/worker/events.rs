@@ -1,5 +1,6 @@
 //! The events that a driver passes to a worker, and the actions that it executes for it.
 
+use crate::rpc::api::KeyPin;
 use crate::rpc::codec::{CallRequest, Denial, WireReply};
 use crate::rpc::core::Moment;
 use bytes::Bytes;
@@ -24,6 +25,8 @@ pub enum WorkerEvent {
     Verified {
         /// The routing identity of the peer.
         peer: Bytes,
+        /// The key that the peer has proven, if it has one.
+        key: Option<KeyPin>,
     },
     /// The connection of a peer was closed.
     PeerGone {
@@ -37,6 +40,14 @@ pub enum WorkerEvent {
         job: JobId,
         /// The reply; `None` if the handler was stopped or produced none.
         reply: Option<WireReply>,
+    },
+    /// The driver refuses a job, whose handler it has not started and will not start. Takes the place of
+    /// [`Finished`](Self::Finished).
+    Refused {
+        /// The id of the job.
+        job: JobId,
+        /// The reason, for the caller.
+        reason: String,
     },
     /// The process is shutting down: accept no further calls and finish the accepted ones.
     Drain,
@@ -63,6 +74,8 @@ pub enum WorkerAction {
         request: Arc<CallRequest>,
         /// The time at which the handler will be stopped.
         deadline: Moment,
+        /// The key that the caller has proven.
+        key: Option<KeyPin>,
     },
     /// Stop a handler, then pass [`WorkerEvent::Finished`]. There is nothing to do if that was already passed or queued.
     Stop {

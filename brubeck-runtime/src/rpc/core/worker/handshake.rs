@@ -21,7 +21,7 @@ impl Worker {
             self.counters.unexpected += 1;
             return;
         }
-        let denial = if self.config.verified_only && !self.verified.contains(peer) {
+        let denial = if self.config.verified_only && !self.verified.contains_key(peer) {
             Denial::NotSealed
         } else if hello.version < VERSION {
             Denial::Version
@@ -41,6 +41,7 @@ impl Worker {
         self.session_ids.insert(peer.clone(), id);
         let session = PeerSession {
             peer: peer.clone(),
+            key: self.verified.get(peer).copied().flatten(),
             channel: SessionChannel::new(id, 0),
             last_seen: self.now,
             heartbeat_interval: Duration::from_millis(hello.heartbeat_ms.into())

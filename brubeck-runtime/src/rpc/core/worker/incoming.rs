@@ -2,6 +2,7 @@
 
 use super::session::{IDLE_AFTER, PeerSession};
 use super::{Job, JobId, JobState, Worker, WorkerAction, WorkerTimer};
+use crate::rpc::api::KeyPin;
 use crate::rpc::codec::{
     CallRequest, ErrorCode, ErrorReply, MessageKind, RawMessage, WireMessage, WireRequest, limits,
 };
@@ -191,8 +192,10 @@ impl Worker {
             },
         );
         self.timers.set(deadline, WorkerTimer::Deadline(job));
+        let mut key = None;
         if let Some(session) = self.sessions.get_mut(&id) {
             session.requests.insert(request_id, Some(job));
+            key = session.key;
         }
         // A reply carries the limit. A separate message is only worthwhile if the caller has more calls waiting for credit.
         let limit = self.limit(id);
@@ -207,7 +210,7 @@ impl Worker {
             self.send_or_drop(id, &WireMessage::Credit { limit }, actions);
         }
         match to_start {
-            Some(call) => self.start(job, call, deadline, actions),
+            Some(call) => self.start(job, call, deadline, key, actions),
             None => self.queue.insert(job, ()),
         }
     }
@@ -221,10 +224,11 @@ impl Worker {
             let Some(job) = self.jobs.get_mut(&id) else {
                 continue;
             };
-            let deadline = job.deadline;
+            let (deadline, session) = (job.deadline, job.session);
             let previous = std::mem::replace(&mut job.state, JobState::Running(self.now));
             if let JobState::Queued(request) = previous {
-                self.start(id, request, deadline, actions);
+                let key = self.sessions.get(&session).and_then(|session| session.key);
+                self.start(id, request, deadline, key, actions);
             }
         }
     }
@@ -234,6 +238,7 @@ impl Worker {
         job: JobId,
         request: Arc<CallRequest>,
         deadline: Moment,
+        key: Option<KeyPin>,
         actions: &mut Vec<WorkerAction>,
     ) {
         self.running += 1;
@@ -242,6 +247,7 @@ impl Worker {
             job,
             request,
             deadline,
+            key,
         });
     }
 

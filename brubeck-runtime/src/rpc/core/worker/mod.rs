@@ -8,7 +8,7 @@ mod incoming;
 mod sending;
 mod session;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,6 +20,7 @@ pub use events::{JobId, StopReason, WorkerAction, WorkerEvent};
 use super::collections::{DequeMap, TimerQueue};
 use super::entropy::Entropy;
 use super::{IdMap, MAX_MISSED_HEARTBEATS, Moment};
+use crate::rpc::api::KeyPin;
 use crate::rpc::codec::{CallRequest, WireMessage, limits};
 use session::PeerSession;
 
@@ -39,7 +40,7 @@ pub struct Worker {
     /// The session of each routing identity.
     session_ids: HashMap<Bytes, u64>,
     /// The peers that may open a session, if only verified ones may. The socket bounds their number.
-    verified: HashSet<Bytes>,
+    verified: HashMap<Bytes, Option<KeyPin>>,
     jobs: IdMap<JobId, Job>,
     /// The queued jobs, the oldest first.
     queue: DequeMap<JobId, ()>,
@@ -124,7 +125,7 @@ impl Worker {
             now: Moment::ZERO,
             sessions: BTreeMap::new(),
             session_ids: HashMap::new(),
-            verified: HashSet::new(),
+            verified: HashMap::new(),
             jobs: IdMap::default(),
             queue: DequeMap::new(),
             running: 0,
@@ -145,9 +146,9 @@ impl Worker {
         self.fire_timers(actions);
         match event {
             WorkerEvent::Frames { peer, frames } => self.frames(&peer, &frames, actions),
-            WorkerEvent::Verified { peer } => {
+            WorkerEvent::Verified { peer, key } => {
                 if self.config.verified_only {
-                    self.verified.insert(peer);
+                    self.verified.insert(peer, key);
                 }
             }
             WorkerEvent::PeerGone { peer } => {
@@ -157,6 +158,7 @@ impl Worker {
                 }
             }
             WorkerEvent::Finished { job, reply } => self.finished(job, reply, actions),
+            WorkerEvent::Refused { job, reason } => self.refused(job, reason, actions),
             WorkerEvent::Drain => self.drain(actions),
             WorkerEvent::Wake => {}
         }

@@ -1,6 +1,7 @@
 //! The session of one caller, and the messages that it has not acknowledged.
 
 use super::{JobId, WorkerConfig};
+use crate::rpc::api::KeyPin;
 use crate::rpc::codec::WireMessage;
 use crate::rpc::core::channel::SessionChannel;
 use crate::rpc::core::collections::DequeMap;
@@ -17,6 +18,8 @@ pub(super) const IDLE_AFTER: Duration = Duration::from_secs(2);
 pub(super) struct PeerSession {
     /// The routing identity of the caller, to which messages are sent. Messages of this session from other identities are dropped.
     pub(super) peer: Bytes,
+    /// The key that the caller has proven.
+    pub(super) key: Option<KeyPin>,
     pub(super) channel: SessionChannel,
     /// The time of the last message.
     pub(super) last_seen: Moment,
