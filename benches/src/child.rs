@@ -108,6 +108,15 @@ impl Child {
         Usage::of(&self.pids)
     }
 
+    /// Kills the child.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the system does not kill it.
+    pub async fn kill(&mut self) -> Result {
+        Ok(self.process.kill().await?)
+    }
+
     /// Closes standard input, so that the child exits. Kills the child if it is still running after 5 s.
     pub async fn stop(mut self) {
         drop(self.input.take());

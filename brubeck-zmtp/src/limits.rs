@@ -92,7 +92,7 @@ pub struct LinkConfig {
     /// a connection that lasted for at least 1 s or on which the peer responded. Each wait is random, between half of the
     /// backoff and all of it. Default: 50 ms, minimum: 1 ms.
     pub backoff_min: Duration,
-    /// Maximum backoff. Default: 5 s.
+    /// Maximum backoff. While nothing listens at an endpoint of this machine, attempts are at most 100 ms apart. Default: 5 s.
     pub backoff_max: Duration,
     /// Capacity of the event queue, in events. While the queue is full, the socket is not read. Default: 1024. 0 counts as
     /// 1.

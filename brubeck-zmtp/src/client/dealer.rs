@@ -33,7 +33,8 @@ pub(crate) async fn run_client(
     driver: ClientDriver,
     wrapper: Option<Arc<dyn StreamWrapper>>,
 ) {
-    let settings = LinkSettings::new(endpoint.to_string(), &config, driver.state);
+    let mut settings = LinkSettings::new(endpoint.to_string(), &config, driver.state);
+    settings.is_local = endpoint.is_loopback();
     let role = Role {
         socket_type: SocketType::Dealer,
         accepted: &[SocketType::Router, SocketType::Rep, SocketType::Dealer],

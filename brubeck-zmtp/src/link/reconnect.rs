@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::future::Future;
+use std::io::{self, ErrorKind};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -14,6 +15,10 @@ use crate::watchdog::{sleep, timeout};
 
 /// A connection that lasted this long counts as stable. After its loss, the backoff restarts at its minimum.
 pub(crate) const STABLE_AFTER: Duration = Duration::from_secs(1);
+
+/// The longest wait for a peer on this machine that does not listen. An attempt costs it nothing, and it is connected soon after it
+/// has started.
+const LOCAL_RETRY: Duration = Duration::from_millis(100);
 
 /// An error of an attempt to connect.
 pub type ConnectError = Box<dyn Error + Send + Sync>;
@@ -91,6 +96,8 @@ pub struct LinkSettings {
     pub backoff_min: Duration,
     /// Maximum backoff.
     pub backoff_max: Duration,
+    /// The peer is on this machine. While nothing listens at its endpoint, attempts are at most [`LOCAL_RETRY`] apart.
+    pub is_local: bool,
     /// Publishes the state of the link.
     pub state: watch::Sender<LinkState>,
 }
@@ -103,6 +110,7 @@ impl LinkSettings {
             connect_timeout: config.connect_timeout,
             backoff_min: config.backoff_min,
             backoff_max: config.backoff_max,
+            is_local: false,
             state,
         }
     }
@@ -179,7 +187,10 @@ async fn keep_connected<C: Connector>(
             }
             Err(error) => {
                 handler.connect_failed(&error);
-                let wait = backoff.next();
+                let mut wait = backoff.next();
+                if settings.is_local && is_absent(&*error) {
+                    wait = wait.min(LOCAL_RETRY);
+                }
                 if outage_logged {
                     tracing::debug!(peer, %error, retry_in = ?wait, "connection failed, retrying");
                 } else {
@@ -194,6 +205,14 @@ async fn keep_connected<C: Connector>(
             ended = handler.wait_for_shutdown() => return ended,
         }
     }
+}
+
+/// Returns whether nothing listens at the endpoint.
+fn is_absent(error: &(dyn Error + 'static)) -> bool {
+    std::iter::successors(Some(error), |error| (*error).source()).any(|error| {
+        let kind = error.downcast_ref::<io::Error>().map(io::Error::kind);
+        matches!(kind, Some(ErrorKind::ConnectionRefused | ErrorKind::NotFound))
+    })
 }
 
 /// Exponential backoff from `min` to `max`.

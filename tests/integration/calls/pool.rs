@@ -4,7 +4,7 @@
 use crate::support::served_app::{socket_address, socket_folder};
 use crate::support::{Gate, child, with_timeout};
 use brubeck::prelude::*;
-use brubeck::{Method, Running, Service, ServiceAddress};
+use brubeck::{Method, Phase, Running, Service, ServiceAddress};
 use futures_util::StreamExt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -260,6 +260,38 @@ async fn worker_whose_responses_cannot_be_read_gets_few_calls() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn restarts_of_the_only_worker_fail_no_call() {
+    let folder = socket_folder();
+    let mut worker = ServiceInstance::start(&folder, "only", 64).await;
+    let client = Client::connect(&ServiceAddress::new(&worker.address, SECRET)).unwrap();
+    let is_over = Arc::new(AtomicBool::new(false));
+    let callers: Vec<_> = (0..4)
+        .map(|_| {
+            let (client, is_over) = (client.clone(), is_over.clone());
+            tokio::spawn(async move {
+                let mut calls = 0;
+                while !is_over.load(Ordering::SeqCst) {
+                    call_ok(client.request("/where").timeout(Duration::from_secs(5))).await;
+                    calls += 1;
+                }
+                calls
+            })
+        })
+        .collect();
+    for _ in 0..4 {
+        call_until_served_by(&client, &worker).await;
+        worker.stop().await;
+        worker = ServiceInstance::start(&folder, "only", 64).await;
+    }
+    call_until_served_by(&client, &worker).await;
+    is_over.store(true, Ordering::SeqCst);
+    for caller in callers {
+        assert!(with_timeout(caller).await.unwrap() > 0);
+    }
+    worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn invalid_address_and_too_many_workers_are_errors() {
     let folder = socket_folder();
     let client = Client::connect(&ServiceAddress::new(socket_address(&folder, "none"), SECRET)).unwrap();
@@ -411,9 +443,26 @@ async fn handle_drain_refuses_new_calls_and_finishes_running_ones() {
     let handle = a.running.handle();
     let served = tokio::spawn(a.running.until_signal());
     handle.drain();
-    // New calls are refused, and running ones finish.
-    let refused = async { while client.request("/where").await.is_ok() {} };
-    with_timeout(refused).await;
+    // The worker refuses new calls, which wait for its successor, and running ones finish.
+    let new_call = || client.request("/where").timeout(Duration::from_millis(300));
+    let refused = async {
+        loop {
+            if let Err(error) = new_call().await {
+                return error;
+            }
+        }
+    };
+    let error = with_timeout(refused).await;
+    assert!(
+        matches!(
+            error,
+            CallError::Deadline {
+                phase: Phase::Waiting,
+                ..
+            }
+        ),
+        "{error:?}"
+    );
     a.gate.open(1);
     assert_eq!(with_timeout(call).await.unwrap().unwrap().status.code(), 200);
     with_timeout(served).await.unwrap().unwrap();

@@ -79,7 +79,8 @@ impl Services {
     /// original, use [`connect`](Services::connect). The Python original calls this method `register_service`.
     ///
     /// It is not an error if the service is not running yet: calls wait for the first connection, until one second after the registration, and
-    /// then fail with [`NoWorkers`](CallError::NoWorkers). Calls that are made before a host name has been resolved for the first time wait
+    /// then fail with [`NoWorkers`](CallError::NoWorkers). After the loss of a connection, they wait for 5 seconds, because the service is
+    /// probably being restarted. Calls that are made before a host name has been resolved for the first time wait
     /// until their deadline.
     ///
     /// # Errors

@@ -136,6 +136,9 @@ impl Caller {
         self.recheck_availability = true;
         if let PeerState::Ready(ready) = std::mem::replace(&mut peer.state, PeerState::Disconnected) {
             self.counters.sessions_ended += 1;
+            // A worker that drained is being restarted since then.
+            peer.grace_until
+                .get_or_insert(self.now + self.config.reconnect_grace);
             let mut lost: Vec<_> = ready.in_flight.into_iter().collect();
             let ran =
                 |(request_id, _): &(u64, CallNumber)| last_received.is_none_or(|last| *request_id <= last);

@@ -14,6 +14,9 @@ pub struct CallerConfig {
     /// The time for which calls wait for the first connection to a new worker, and for each handshake. They do not wait if the
     /// previous attempt failed. Calls with `wait_for_ready` wait until their deadline instead. Default: 1 s.
     pub connect_grace: Duration,
+    /// The time for which calls wait after the loss of a session, or after a worker has begun to drain: it is probably being restarted.
+    /// They do not wait for a worker that missed its heartbeats. Default: 5 s.
+    pub reconnect_grace: Duration,
     /// The timeout of a handshake, after which the link is dropped. Default: 3 s.
     pub handshake_timeout: Duration,
     /// The largest body of a request or a reply, in bytes. Default: 8 MiB.
@@ -48,6 +51,7 @@ impl Default for CallerConfig {
             name: ByteStr::default(),
             heartbeat_interval: Duration::from_secs(1),
             connect_grace: Duration::from_secs(1),
+            reconnect_grace: Duration::from_secs(5),
             handshake_timeout: Duration::from_secs(3),
             max_body: limits::MAX_BODY,
             max_queue: 1024,

@@ -58,7 +58,7 @@ impl Caller {
                 let channel = SessionChannel::new(head.session, head.counter);
                 let ready = ReadySession::new(channel, self.now, welcome.limit, &self.config);
                 peer.state = PeerState::Ready(Box::new(ready));
-                peer.connect_grace_until = None;
+                peer.grace_until = None;
                 peer.last_attempt_failed = false;
                 peer.denied = None;
                 peer.busy_until = self.now;

@@ -108,9 +108,7 @@ impl Caller {
                 }
             }
             WireMessage::Draining => {
-                if let Some(ready) = self.ready_mut(id) {
-                    ready.draining = true;
-                    self.recheck_availability = true;
+                if self.begin_draining(id) {
                     // The worker cannot stop before this acknowledgement: further requests might still be in flight.
                     self.ping(id, actions);
                 }
@@ -121,6 +119,23 @@ impl Caller {
             }
             _ => self.counters.unexpected += 1,
         }
+    }
+
+    /// Sends no further calls to a worker. Calls wait for its successor for a while. Returns `false` if there is no open session.
+    fn begin_draining(&mut self, id: PeerId) -> bool {
+        let grace_until = self.now + self.config.reconnect_grace;
+        let Some(peer) = self.peers.get_mut(&id) else {
+            return false;
+        };
+        let Some(ready) = peer.ready_mut() else {
+            return false;
+        };
+        if !std::mem::replace(&mut ready.draining, true) {
+            peer.grace_until = Some(grace_until);
+            self.recheck_availability = true;
+            self.schedule_wake(id);
+        }
+        true
     }
 
     fn ready_mut(&mut self, id: PeerId) -> Option<&mut ReadySession> {
@@ -183,9 +198,7 @@ impl Caller {
                 return self.not_begun(id, request_id, limit, RetryBudgetCost::One, error, actions);
             }
             ErrorCode::Draining => {
-                if let Some(ready) = self.ready_mut(id) {
-                    ready.draining = true;
-                }
+                self.begin_draining(id);
                 let error = CallError::lost(false);
                 return self.not_begun(id, request_id, limit, RetryBudgetCost::Free, error, actions);
             }

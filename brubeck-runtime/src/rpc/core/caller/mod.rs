@@ -193,8 +193,8 @@ impl Caller {
             self.counters.misused += 1;
             return;
         }
-        let connect_grace_until = self.now + self.config.connect_grace;
-        self.peers.insert(id, WorkerPeer::new(connect_grace_until));
+        let grace_until = self.now + self.config.connect_grace;
+        self.peers.insert(id, WorkerPeer::new(grace_until));
         self.schedule_wake(id);
     }
 

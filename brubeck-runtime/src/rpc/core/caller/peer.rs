@@ -46,8 +46,8 @@ pub(super) struct WorkerPeer {
     pub(super) state: PeerState,
     /// The worker gets no further calls and is dropped once its last call has ended.
     pub(super) removing: bool,
-    /// The time until which calls wait for the first connection; `None` after the first session.
-    pub(super) connect_grace_until: Option<Moment>,
+    /// The time until which calls wait for a session. `None` while one is open, unless it drains.
+    pub(super) grace_until: Option<Moment>,
     /// The last handshake timed out or was denied, or the worker missed its heartbeats, so calls do not wait for the next
     /// session.
     pub(super) last_attempt_failed: bool,
@@ -115,12 +115,12 @@ impl ReadySession {
 }
 
 impl WorkerPeer {
-    pub(super) fn new(connect_grace_until: Moment) -> Self {
+    pub(super) fn new(grace_until: Moment) -> Self {
         Self {
             link: 0,
             state: PeerState::Disconnected,
             removing: false,
-            connect_grace_until: Some(connect_grace_until),
+            grace_until: Some(grace_until),
             last_attempt_failed: false,
             denied: None,
             busy_until: Moment::ZERO,
@@ -149,14 +149,17 @@ impl WorkerPeer {
             return false;
         }
         match &self.state {
-            PeerState::Ready(ready) => !ready.draining,
+            PeerState::Ready(ready) if ready.draining => self.is_in_grace(now),
+            PeerState::Ready(_) => true,
             PeerState::AwaitingWelcome { since } => {
                 !self.last_attempt_failed && now < *since + config.connect_grace
             }
-            PeerState::Disconnected => {
-                !self.last_attempt_failed && self.connect_grace_until.is_some_and(|until| now < until)
-            }
+            PeerState::Disconnected => !self.last_attempt_failed && self.is_in_grace(now),
         }
+    }
+
+    fn is_in_grace(&self, now: Moment) -> bool {
+        self.grace_until.is_some_and(|until| now < until)
     }
 
     /// Returns whether the worker gets calls, and none is ahead that has to show first whether it has recovered.
@@ -179,7 +182,7 @@ impl WorkerPeer {
     /// Returns the time of the next timeout, ping or end of a pause; `None` if nothing happens without a message or a link.
     pub(super) fn next_wake(&self, now: Moment, config: &CallerConfig) -> Option<Moment> {
         let state_change = match &self.state {
-            PeerState::Disconnected => self.connect_grace_until.filter(|until| *until > now),
+            PeerState::Disconnected => None,
             PeerState::AwaitingWelcome { since } => {
                 let timeout = *since + config.handshake_timeout;
                 let grace_end = Some(*since + config.connect_grace).filter(|until| *until > now);
@@ -193,6 +196,7 @@ impl WorkerPeer {
         let busy_end = Some(self.busy_until).filter(|until| *until > now);
         state_change
             .into_iter()
+            .chain(self.grace_until.filter(|until| *until > now))
             .chain(busy_end)
             .chain(self.health.probing_at(now))
             .min()
