@@ -32,6 +32,8 @@ async fn main() -> brubeck::Result {
     let slow = Slow {
         addr: socket("slow"),
         secret: "my_shared_secret".into(),
+        dialect: None,
+        responses: None,
     };
     let service = demo_service::app(delay)
         .start(Service::bind(&slow.addr, &slow.secret))

@@ -1,6 +1,7 @@
 //! A Brubeck service client: pages that call the slow service of `demo_service`, synchronously and asynchronously.
 
 use brubeck::prelude::*;
+use brubeck::{Dialect, ServiceAddress};
 
 const SERVICE_PATH: &str = "/service/slow";
 const SYNC: &str = "I made a round trip, it took a while and I have a great story.";
@@ -25,7 +26,7 @@ async fn demo() -> Page<Index> {
 #[get("^/service/async")]
 async fn call_service_async(services: Services, slow: State<Slow>) -> Result<Page<Success>, Problem> {
     // Registering a service again has no effect.
-    let service = services.register(&slow.addr, &slow.secret)?;
+    let service = services.connect(&slow.service())?;
     let request = service.request(SERVICE_PATH).argument("RETURN_DATA", ASYNC);
     request.nowait();
     // The page does not wait for the service.
@@ -36,7 +37,7 @@ async fn call_service_async(services: Services, slow: State<Slow>) -> Result<Pag
 #[get("^/service/sync")]
 async fn call_service_sync(services: Services, slow: State<Slow>) -> Result<Page<Success>, Problem> {
     // Registering a service again has no effect.
-    let service = services.register(&slow.addr, &slow.secret)?;
+    let service = services.connect(&slow.service())?;
     let request = service.request(SERVICE_PATH).argument("RETURN_DATA", SYNC);
     let (response, handler_response) = request.handled().await?;
     tracing::debug!("received the response: {response:?}, {handler_response:?}");
@@ -99,6 +100,35 @@ pub(crate) struct Slow {
     /// The secret of the service
     #[arg(long, default_value = "my_shared_secret")]
     pub(crate) secret: String,
+    /// The dialect of a service of the Python original: seed, branch, pypi or pypi01x
+    #[arg(long, value_parser = dialect)]
+    pub(crate) dialect: Option<Dialect>,
+    /// The address at which responses arrive, in the dialects pypi and pypi01x
+    #[arg(long, requires = "dialect")]
+    pub(crate) responses: Option<String>,
+}
+
+/// Parses the name of a dialect.
+fn dialect(name: &str) -> Result<Dialect, String> {
+    let dialects = [Dialect::Seed, Dialect::Branch, Dialect::Pypi, Dialect::Pypi01x];
+    dialects
+        .into_iter()
+        .find(|dialect| dialect.to_string() == name)
+        .ok_or_else(|| "the dialects are seed, branch, pypi and pypi01x".to_owned())
+}
+
+impl Slow {
+    /// Returns the service: one that speaks brubeck's protocol, unless a dialect is set.
+    fn service(&self) -> ServiceAddress {
+        let mut service = ServiceAddress::new(&self.addr, &self.secret);
+        if let Some(dialect) = self.dialect {
+            service = service.dialect(dialect);
+        }
+        if let Some(responses) = &self.responses {
+            service = service.responses_at(responses);
+        }
+        service
+    }
 }
 
 /// Pages that call the slow service of `demo_service`.

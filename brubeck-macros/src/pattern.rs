@@ -45,7 +45,6 @@ pub(crate) enum PatternSegment {
 
 struct Proof {
     automaton: Vec<u8>,
-    prefix: Vec<u8>,
     example: String,
 }
 
@@ -164,19 +163,13 @@ impl Pattern {
     }
 
     #[cfg(test)]
-    pub(crate) fn proof_bytes(&self) -> (&[u8], &[u8]) {
-        let proof = self.proof.as_ref();
-        proof.map_or((&[], &[]), |proof| (&proof.automaton, &proof.prefix))
+    pub(crate) fn automaton_bytes(&self) -> &[u8] {
+        self.proof.as_ref().map_or(&[], |proof| &proof.automaton)
     }
 
     /// Returns the packed automaton. It is empty if the automaton would be too large.
     pub(crate) fn automaton(&self) -> Literal {
         Literal::byte_string(self.proof.as_ref().map_or(&[], |proof| &proof.automaton))
-    }
-
-    /// Returns the bytes that every matching path starts with. Empty if there is no automaton.
-    pub(crate) fn prefix(&self) -> Literal {
-        Literal::byte_string(self.proof.as_ref().map_or(&[], |proof| &proof.prefix))
     }
 
     /// Returns a shortest path that matches, percent-encoded; empty if there is no automaton.
@@ -413,7 +406,6 @@ impl Inspector<'_> {
         match automaton.packed() {
             Ok(packed) => Some(Proof {
                 automaton: packed,
-                prefix: automaton.forced_prefix(),
                 example: encode(&example),
             }),
             Err(TooLarge) => None,

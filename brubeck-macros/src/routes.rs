@@ -245,12 +245,13 @@ pub(crate) fn expand_serves(input: TokenStream) -> TokenStream {
         }
     };
     let checks = contracts.iter().map(|contract| {
-        let check =
-            quote_spanned!(types::path_span(contract)=> check_served(#routes, &#contract::OPERATIONS));
+        let check = quote_spanned!(types::path_span(contract)=> check_served::<_, LEN, _>(#routes, &#contract::OPERATIONS));
         quote! {
             const _: () = {
                 use priv::check_served;
-                #check
+                const LEN: usize = #routes.len();
+                #[allow(long_running_const_eval)]
+                const _: () = #check;
             };
         }
     });

@@ -59,8 +59,6 @@ pub struct Spec {
     #[doc(hidden)]
     pub automaton: &'static [u8],
     #[doc(hidden)]
-    pub prefix: Prefix,
-    #[doc(hidden)]
     pub schema: Option<fn() -> Map<String, Value>>,
     /// The name of the operation of a contract, such as `slow_echo::echo`. Empty for a route without a contract.
     #[doc(hidden)]
@@ -93,7 +91,6 @@ impl Spec {
             regex: pattern,
             url: "",
             automaton: &[],
-            prefix: Prefix::new(b""),
             schema: None,
             operation: "",
             contract: 0,
@@ -101,14 +98,8 @@ impl Spec {
     }
 
     #[doc(hidden)]
-    pub const fn with_automaton(
-        mut self,
-        automaton: &'static [u8],
-        prefix: &[u8],
-        example: &'static str,
-    ) -> Spec {
+    pub const fn with_automaton(mut self, automaton: &'static [u8], example: &'static str) -> Spec {
         self.automaton = automaton;
-        self.prefix = Prefix::new(prefix);
         self.example = example;
         self
     }
@@ -278,69 +269,9 @@ pub trait Routed {
     const CHECKED: bool = true;
 }
 
-/// The literal prefix of all paths that match a route, at most 32 bytes.
-///
-/// A route can be shadowed only by one whose literal prefix is a prefix of its own. The bytes are packed into integers, so
-/// that constant evaluation compares two prefixes in a few operations instead of byte by byte.
-#[derive(Clone, Copy, Debug)]
-pub struct Prefix {
-    bytes: [u128; 2],
-    /// `0xff` for each byte that is part of the prefix.
-    mask: [u128; 2],
-}
-
-impl Prefix {
-    /// Packs the first 32 bytes of `prefix`; the rest is ignored.
-    pub const fn new(prefix: &[u8]) -> Prefix {
-        let len = if prefix.len() < 32 { prefix.len() } else { 32 };
-        let mut packed = [0; 32];
-        packed.split_at_mut(len).0.copy_from_slice(prefix.split_at(len).0);
-        let [first, second] = halves(packed);
-        let second_len = len.saturating_sub(16);
-        Prefix {
-            bytes: [u128::from_be_bytes(first), u128::from_be_bytes(second)],
-            mask: [mask(len - second_len), mask(second_len)],
-        }
-    }
-
-    /// Returns the first 16 bytes.
-    pub(crate) const fn head(self) -> u128 {
-        self.bytes[0]
-    }
-
-    /// Returns the number of bytes of the prefix in [`head`](Self::head).
-    pub(crate) const fn head_len(self) -> usize {
-        self.mask[0].count_ones() as usize / 8
-    }
-
-    /// Returns `true` if `early` is a prefix of `self`.
-    pub(crate) const fn extends(self, early: Prefix) -> bool {
-        self.bytes[0] & early.mask[0] == early.bytes[0]
-            && self.bytes[1] & early.mask[1] == early.bytes[1]
-            && self.mask[0] & early.mask[0] == early.mask[0]
-            && self.mask[1] & early.mask[1] == early.mask[1]
-    }
-}
-
-/// Returns `0xff` for each of the first bytes of 16.
-pub(crate) const fn mask(len: usize) -> u128 {
-    match u128::MAX.checked_shr(8 * len as u32) {
-        Some(rest) => !rest,
-        None => u128::MAX,
-    }
-}
-
-const fn halves(bytes: [u8; 32]) -> [[u8; 16]; 2] {
-    let (mut first, mut second) = ([0; 16], [0; 16]);
-    let (first_half, second_half) = bytes.split_at(16);
-    first.copy_from_slice(first_half);
-    second.copy_from_slice(second_half);
-    [first, second]
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{Prefix, Spec, listing};
+    use super::{Spec, listing};
     use crate::method::{Kind, Method};
 
     #[test]
@@ -365,20 +296,5 @@ mod tests {
             assert!(text.contains(&format!("{pattern} page at main.rs:7")), "{text}");
             assert_eq!(text.ends_with(" (prefix)"), is_prefix, "{text}");
         }
-    }
-
-    #[test]
-    fn prefix_extends_only_its_own_prefixes() {
-        let extends = |late: &[u8], early: &[u8]| Prefix::new(late).extends(Prefix::new(early));
-        assert!(extends(b"/service/slow", b"/service"));
-        assert!(extends(b"/a", b""));
-        assert!(extends(b"/a", b"/a"));
-        assert!(!extends(b"/service", b"/service/slow"));
-        assert!(!extends(b"/service", b"/user"));
-        assert!(!extends(b"", b"\0"));
-        assert!(extends(
-            b"/a/very/long/path/that/passes/the/32nd/byte",
-            b"/a/very/long/path/that"
-        ));
     }
 }

@@ -46,7 +46,7 @@ fn spec(number: usize, shared: bool) -> Spec {
     let automaton = automaton(head.as_bytes(), shared, tail.as_bytes());
     Spec::new("nothing", pattern, Method::Get, Kind::Web)
         .with_captures(captures)
-        .with_automaton(automaton.leak(), head.as_bytes(), "")
+        .with_automaton(automaton.leak(), "")
         .at("", number as u32)
 }
 

@@ -80,22 +80,6 @@ impl Automaton {
         self.states.iter().all(|state| !state.accept)
     }
 
-    /// Returns the bytes that every accepted path starts with.
-    pub(crate) fn forced_prefix(&self) -> Vec<u8> {
-        let (mut state, mut prefix) = (0, Vec::new());
-        // This ends: a cycle of single transitions would never accept, and `trim` has removed such states.
-        while let DfaState { accept: false, edges } = &self.states[state] {
-            match edges[..] {
-                [ByteRange { low, high, to }] if low == high => {
-                    prefix.push(low);
-                    state = to;
-                }
-                _ => break,
-            }
-        }
-        prefix
-    }
-
     /// Packs the automaton for constant evaluation and the router: for each state its flags, the number of its edges, and for each edge
     /// `low`, `high` and the offset of the next state (16 bits, little-endian). Returns an error if an offset needs more than 16 bits.
     pub(crate) fn packed(&self) -> Result<Vec<u8>, TooLarge> {

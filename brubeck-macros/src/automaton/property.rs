@@ -110,7 +110,7 @@ impl Candidate {
 
     /// Matches with the packed automaton, as the runtime does, but reads the whole path.
     fn accepts(&self, path: &[u8]) -> bool {
-        let (packed, _) = self.pattern.proof_bytes();
+        let packed = self.pattern.automaton_bytes();
         let mut state = 0;
         for byte in path {
             let mut edges = packed[state + 2..].chunks(4).take(usize::from(packed[state + 1]));
@@ -124,10 +124,11 @@ impl Candidate {
 
     fn spec(&self) -> &'static Spec {
         let leak = |bytes: &[u8]| -> &'static [u8] { Vec::leak(bytes.to_vec()) };
-        let (automaton, prefix) = self.pattern.proof_bytes();
         let text: &'static str = String::leak(self.pattern.text());
         let spec = Spec::new("route", text, Method::Get, Kind::Web);
-        Box::leak(Box::new(spec.with_automaton(leak(automaton), prefix, "")))
+        Box::leak(Box::new(
+            spec.with_automaton(leak(self.pattern.automaton_bytes()), ""),
+        ))
     }
 }
 

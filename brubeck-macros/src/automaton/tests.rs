@@ -47,14 +47,6 @@ fn is_minimal() {
 }
 
 #[test]
-fn forced_prefix_ends_before_the_first_choice() {
-    assert_eq!(automaton("^/service/slow").forced_prefix(), b"/service/slow");
-    assert_eq!(automaton(r"^/user/(?<id>\d+)$").forced_prefix(), b"/user/");
-    assert_eq!(automaton("^/(?:ab|ac)d").forced_prefix(), b"/a");
-    assert_eq!(automaton("^/").forced_prefix(), b"/");
-}
-
-#[test]
 fn packs_flags_and_offsets() {
     assert_eq!(
         automaton("^/a").packed().expect("the automaton should be small"),

@@ -268,6 +268,7 @@ fn operation_item(vis: &TokenStream, module: &Ident, operation: &Operation<'_>) 
                 const ERROR: priv::BodyCodec<#error> = #error_result();
                 const SPEC: priv::Spec = #spec #schema.of_operation(#contract).at(::core::file!(), ::core::line!());
                 const CONTRACT: u64 = #contract;
+                const CONTRACT_ROUTES: &'static [&'static priv::Spec] = &OPERATIONS;
                 const TIMEOUT: ::core::option::Option<::core::time::Duration> = #timeout;
                 fn into_request(self) -> priv::ServiceRequest {
                     #path

@@ -130,7 +130,7 @@ pub(crate) fn pattern_spec(name: &str, pattern: &Pattern, method: &str, of: Kind
     } else {
         quote!(.with_captures(&[#(#captures),*]))
     };
-    let (automaton, prefix, example) = (pattern.automaton(), pattern.prefix(), pattern.example());
+    let (automaton, example) = (pattern.automaton(), pattern.example());
     let url = pattern
         .url()
         .filter(|_| of == Kind::Web)
@@ -142,7 +142,7 @@ pub(crate) fn pattern_spec(name: &str, pattern: &Pattern, method: &str, of: Kind
             #capturing
             #regex
             #url
-            .with_automaton(#automaton, #prefix, #example)
+            .with_automaton(#automaton, #example)
     }
 }
 

@@ -90,9 +90,8 @@ pub(super) fn routes(pattern: &Pattern) -> Routes<()> {
         .captures
         .iter()
         .map(|capture| &*String::leak(capture.name.clone()));
-    let (automaton, prefix) = pattern.proof_bytes();
     let spec = Spec::new("route", String::leak(pattern.text()), Method::Get, Kind::Web)
-        .with_automaton(leak(automaton), prefix, "")
+        .with_automaton(leak(pattern.automaton_bytes()), "")
         .with_captures(Vec::leak(names.collect()))
         .with_regex(String::leak(pattern.regex.clone()));
     let entry = Entry {

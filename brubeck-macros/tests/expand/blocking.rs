@@ -20,7 +20,6 @@ impl ::brubeck::__private::Routed for primes {
         )
         .with_automaton(
             b"\0\x01//\x06\0\0\x01pp\x0C\0\0\x01rr\x12\0\0\x01ii\x18\0\0\x01mm\x1E\0\0\x01ee$\0\0\x01ss*\0\x01\0",
-            b"/primes",
             "/primes",
         )
         .blocking()

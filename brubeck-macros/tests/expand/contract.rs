@@ -54,7 +54,6 @@ pub mod slow_echo {
                 )
                 .with_automaton(
                     b"\0\x01//\x06\0\0\x01ss\x0C\0\0\x01ee\x12\0\0\x01rr\x18\0\0\x01vv\x1E\0\0\x01ii$\0\0\x01cc*\0\0\x01ee0\0\0\x01//6\0\0\x01ss<\0\0\x01llB\0\0\x01ooH\0\0\x01wwN\0\0\x01//T\0\0\x03\0.b\x000\x7Fb\0\xC0\xFFb\0\x01\x02\0.b\x000\xFFb\0",
-                    b"/service/slow/",
                     "/service/slow/a",
                 )
                 .schema(
@@ -68,6 +67,7 @@ pub mod slow_echo {
                 .of_operation(2653290101015229507u64)
                 .at(::core::file!(), ::core::line!());
             const CONTRACT: u64 = 2653290101015229507u64;
+            const CONTRACT_ROUTES: &'static [&'static ::brubeck::__private::Spec] = &OPERATIONS;
             const TIMEOUT: ::core::option::Option<::core::time::Duration> = ::core::option::Option::Some(
                 ::core::time::Duration::from_millis(5000u64),
             );

@@ -22,7 +22,6 @@ impl ::brubeck::__private::Routed for user {
         .with_regex("\\A/user/(?<id>[0-9]+)(?:/(?<tab>[a-z]))?\\z")
         .with_automaton(
             b"\0\x01//\x06\0\0\x01uu\x0C\0\0\x01ss\x12\0\0\x01ee\x18\0\0\x01rr\x1E\0\0\x01//$\0\0\x0109*\0\x01\x02//4\x0009*\0\0\x01az:\0\x01\0",
-            b"/user/",
             "/user/1",
         )
         .at(::core::file!(), ::core::line!());

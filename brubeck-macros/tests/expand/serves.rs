@@ -2,5 +2,7 @@
 
 const _: () = {
     use ::brubeck::__private::check_served;
-    check_served(ROUTES, &slow_echo::OPERATIONS)
+    const LEN: usize = ROUTES.len();
+    #[allow(long_running_const_eval)]
+    const _: () = check_served::<_, LEN, _>(ROUTES, &slow_echo::OPERATIONS);
 };

@@ -20,7 +20,6 @@ impl ::brubeck::__private::Routed for slow {
         )
         .with_automaton(
             b"\0\x01//\x06\0\0\x01ss\x0C\0\0\x01ee\x12\0\0\x01rr\x18\0\0\x01vv\x1E\0\0\x01ii$\0\0\x01cc*\0\0\x01ee0\0\0\x01//6\0\0\x01ss<\0\0\x01llB\0\0\x01ooH\0\0\x01wwN\0\x03\x01\0\xFFN\0",
-            b"/service/slow",
             "/service/slow",
         )
         .schema(

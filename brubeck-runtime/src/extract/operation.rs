@@ -116,7 +116,11 @@ type ReadPrefix<T> = for<'t> fn(&'t str) -> Option<(T, &'t str)>;
 pub const fn named<T: Wire>(name: &'static str) -> Named<T> {
     Named {
         name,
-        write: |request, name, value| request.set_argument(name, value),
+        write: |request, name, value| {
+            request.set_argument(name, value, |text, parts| {
+                json_parts::read_owned::<T>(text, parts).map(drop)
+            })
+        },
         read_prefix: |text| read_prefix(text),
         read: read_named,
     }

@@ -5,6 +5,9 @@
 //! contains `{"$bytes": 0}` in its place, where 0 is the index of the part. The type of the reader decides what a placeholder means,
 //! so a map that happens to look like one stays a map.
 //!
+//! A value that would be read as another one is not written: a number that is not finite, `Some(None)`, and a value that is nested deeper
+//! than [`MAX_DEPTH`].
+//!
 //! `Bytes` and `Vec<u8>` that are the whole value are not copied. Inside of a structure, serde hands over a slice, so they are copied
 //! once on each side.
 
@@ -19,9 +22,8 @@ use deserializer::PartsDeserializer;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
-use serializer::PartsSerializer;
+use serializer::{PartsSerializer, SerializedParts};
 use std::any::Any;
-use std::cell::RefCell;
 
 /// The name of the only member of a placeholder.
 pub(crate) const PLACEHOLDER: &str = "$bytes";
@@ -29,12 +31,22 @@ pub(crate) const PLACEHOLDER: &str = "$bytes";
 /// The maximum number of parts of one value. Further bytes are written as arrays of numbers.
 pub(crate) const MAX_PARTS: usize = 64;
 
+/// The maximum number of arrays and objects around a value. serde_json reads at most 127, of which dialects need some for their envelope.
+pub(crate) const MAX_DEPTH: usize = 120;
+
+/// What is known of a value that was written.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Written {
+    /// It contains a 128-bit integer, which its own type may be unable to read.
+    pub(crate) has_wide_integer: bool,
+}
+
 /// Appends a value to `text`, and its bytes to `parts`. If the value cannot be serialized, both are as before.
 pub(crate) fn write<T: Serialize + 'static>(
     text: &mut Vec<u8>,
     parts: &mut Vec<Bytes>,
     value: &T,
-) -> serde_json::Result<()> {
+) -> serde_json::Result<Written> {
     let whole = value as &dyn Any;
     let whole = if let Some(bytes) = whole.downcast_ref::<Bytes>() {
         Some(bytes.clone())
@@ -54,7 +66,7 @@ pub(crate) fn write_owned<T: Serialize + 'static>(
     text: &mut Vec<u8>,
     parts: &mut Vec<Bytes>,
     value: T,
-) -> serde_json::Result<()> {
+) -> serde_json::Result<Written> {
     let mut value = Some(value);
     let vec = (&mut value as &mut dyn Any).downcast_mut::<Option<Vec<u8>>>();
     if parts.len() < MAX_PARTS
@@ -64,15 +76,15 @@ pub(crate) fn write_owned<T: Serialize + 'static>(
     }
     match value {
         Some(value) => write(text, parts, &value),
-        None => Ok(()),
+        None => Ok(Written::default()),
     }
 }
 
-fn push_part(text: &mut Vec<u8>, parts: &mut Vec<Bytes>, bytes: Bytes) -> serde_json::Result<()> {
+fn push_part(text: &mut Vec<u8>, parts: &mut Vec<Bytes>, bytes: Bytes) -> serde_json::Result<Written> {
     let index = parts.len();
     serde_json::to_writer(text, &Placeholder { index })?;
     parts.push(bytes);
-    Ok(())
+    Ok(Written::default())
 }
 
 /// Appends a value of any lifetime. Its bytes are copied.
@@ -80,17 +92,27 @@ pub(crate) fn write_borrowed<T: Serialize + ?Sized>(
     text: &mut Vec<u8>,
     parts: &mut Vec<Bytes>,
     value: &T,
-) -> serde_json::Result<()> {
+) -> serde_json::Result<Written> {
     let (text_before, parts_before) = (text.len(), parts.len());
-    let collected = RefCell::new(std::mem::take(parts));
+    let collected = SerializedParts::default();
+    collected.parts.replace(std::mem::take(parts));
     let mut serializer = serde_json::Serializer::new(&mut *text);
     let result = value.serialize(PartsSerializer::new(&mut serializer, &collected));
-    *parts = collected.into_inner();
+    *parts = collected.parts.into_inner();
     if result.is_err() {
         text.truncate(text_before);
         parts.truncate(parts_before);
     }
-    result
+    result.map(|()| Written {
+        has_wide_integer: collected.has_wide_integer.get(),
+    })
+}
+
+/// Returns the error of a value that its own type cannot read.
+pub(crate) fn unreadable(error: &serde_json::Error) -> serde_json::Error {
+    serde::ser::Error::custom(format_args!(
+        "its type cannot read this value: {error}; 128-bit integers cannot be in a type with `#[serde(flatten)]` or `#[serde(untagged)]`"
+    ))
 }
 
 /// Reads a value from a whole text and its parts. A type that cannot hold bytes, such as a `serde_json::Value`, gets the placeholders. An

@@ -23,32 +23,39 @@ impl<O: Operation> Answers<O> for Result<O::Ok, O::Error> {
     fn into_reply(self) -> Response {
         match self {
             Ok(ok) => match (O::OK.encode)(ok) {
-                Ok(json) => Response::from_json_parts(Status::OK, Ok(json)),
-                Err(error) => {
-                    let operation = O::SPEC.name;
-                    tracing::error!(operation, %error, "cannot send the value of an operation as JSON");
-                    Problem::new(
-                        500,
-                        format!("the value of `{operation}` cannot be sent as JSON: {error}"),
-                    )
-                    .into_reply()
-                }
+                Ok(json) => Response::from_json_parts(Status::OK, json),
+                Err(error) => unsendable(O::SPEC.name, "value", &error),
             },
-            Err(error) => failure_response(error, O::ERROR.encode).with_outcome(Outcome::Failure),
+            Err(error) => {
+                failure_response(O::SPEC.name, error, O::ERROR.encode).with_outcome(Outcome::Failure)
+            }
         }
     }
 }
 
 /// Returns a [`Problem`] with its status, and any other error with 400, as the Python original does.
 fn failure_response<F: 'static>(
+    operation: &str,
     error: F,
     encode: fn(F) -> serde_json::Result<(Bytes, Vec<Bytes>)>,
 ) -> Response {
     // `F` has no trait bound for a status, so that every serializable type can be the error of an operation.
     match (&error as &dyn Any).downcast_ref::<Problem>() {
         Some(problem) => problem.clone().into_reply(),
-        None => Response::from_json_parts(Status::BAD_REQUEST, encode(error)),
+        None => match encode(error) {
+            Ok(json) => Response::from_json_parts(Status::BAD_REQUEST, json),
+            Err(error) => unsendable(operation, "error", &error),
+        },
     }
+}
+
+/// Returns the failure of an operation whose value or error JSON cannot represent.
+fn unsendable(operation: &str, what: &str, error: &serde_json::Error) -> Response {
+    tracing::error!(operation, %error, "cannot send the {what} of an operation as JSON");
+    let reason = format!("the {what} of `{operation}` cannot be sent as JSON: {error}");
+    Problem::new(500, reason)
+        .into_reply()
+        .with_outcome(Outcome::Failure)
 }
 
 /// Converts the result of an operation. Used by the routes that `#[service_client]` generates.

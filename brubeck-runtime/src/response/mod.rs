@@ -368,17 +368,11 @@ impl Response {
         (self.status, self.headers, payload)
     }
 
-    /// Creates a response from the result of a JSON serialization with bytes beside it. If it failed, the response is 500 and the
-    /// error is logged.
-    pub(crate) fn from_json_parts(status: Status, json: serde_json::Result<(Bytes, Vec<Bytes>)>) -> Response {
-        match json {
-            Ok((text, parts)) => {
-                let mut response = Response::from_json(status, Ok(text));
-                response.call.parts = parts;
-                response
-            }
-            Err(error) => Response::from_json(status, Err(error)),
-        }
+    /// Creates a response of JSON text with bytes beside it.
+    pub(crate) fn from_json_parts(status: Status, (text, parts): (Bytes, Vec<Bytes>)) -> Response {
+        let mut response = Response::from_json(status, Ok(text));
+        response.call.parts = parts;
+        response
     }
 
     pub(crate) fn with_outcome(mut self, outcome: Outcome) -> Response {

@@ -50,12 +50,31 @@ impl Automaton {
 
     /// Returns the edge of the only byte that can follow in a state. Returns `None` if a path may end there, or if several bytes can
     /// follow.
+    ///
+    /// It reads the bytes itself: constant evaluation calls it for each byte of each path, and a call is expensive there.
     pub(super) const fn forced_edge(self, state: u16) -> Option<Edge> {
-        if self.is_absent() || self.accepts(state) || self.edges(state) != 1 {
+        let (bytes, at) = (self.0, state as usize);
+        if bytes.is_empty() || bytes[at] & ACCEPT != 0 || bytes[at + 1] != 1 || bytes[at + 2] != bytes[at + 3]
+        {
             return None;
         }
-        let edge = self.edge(state, 0);
-        if edge.low == edge.high { Some(edge) } else { None }
+        Some(Edge {
+            low: bytes[at + 2],
+            high: bytes[at + 2],
+            to: bytes[at + 4] as u16 | (bytes[at + 5] as u16) << 8,
+        })
+    }
+
+    /// Returns the bytes that every path begins with.
+    ///
+    /// This ends: a cycle of such edges would never accept a path.
+    pub(super) fn forced_prefix(self) -> Vec<u8> {
+        let (mut prefix, mut state) = (Vec::new(), 0);
+        while let Some(edge) = self.forced_edge(state) {
+            prefix.push(edge.low);
+            state = edge.to;
+        }
+        prefix
     }
 
     /// Matches a path with this automaton only. The router uses combined automata.
@@ -91,6 +110,17 @@ pub(super) mod tests {
     ]);
     /// `^/$`
     pub(in crate::routing) const EXACT: Automaton = Automaton(&[0, 1, b'/', b'/', 6, 0, 1, 0]);
+
+    /// Packs the automaton of one path.
+    pub(in crate::routing) fn packed_path(path: &str) -> &'static [u8] {
+        let mut packed = Vec::new();
+        for byte in path.bytes() {
+            let next = u16::try_from(packed.len() + 6).unwrap().to_le_bytes();
+            packed.extend([0, 1, byte, byte, next[0], next[1]]);
+        }
+        packed.extend([1, 0]);
+        packed.leak()
+    }
 
     #[test]
     fn packed_automaton_matches_prefixes_and_exact_paths() {

@@ -12,6 +12,8 @@ pub(crate) mod captures;
 mod automaton;
 mod dfa;
 mod matcher;
+mod order;
+mod paths;
 mod prefixed;
 #[cfg(feature = "mongrel2")]
 mod prefixes;
@@ -21,6 +23,7 @@ mod table;
 mod url;
 
 pub use matcher::RouteMatcher;
+pub(crate) use paths::misrouted;
 pub(crate) use prefixed::routed_text;
 pub use prefixed::{
     TablePrefix, automata, automata_len, prefixed_entries, prefixed_specs, spec_references, texts, texts_len,

@@ -5,7 +5,7 @@
 
 use super::automaton::Automaton;
 use super::table::{Entry, Routes};
-use crate::spec::{Prefix, Spec};
+use crate::spec::Spec;
 use crate::target::CanonicalPath;
 
 /// The prefix of a table, in the forms that its parts need. `routes!` writes it.
@@ -23,9 +23,6 @@ pub struct TablePrefix {
 
 /// The number of bytes of a state with one edge.
 const LINK_LEN: usize = 6;
-
-/// The number of bytes of the longest forced prefix that a spec keeps.
-const MAX_FORCED_PREFIX: usize = 32;
 
 /// Returns the number of bytes that the automata of a table take below a prefix.
 pub const fn automata_len(prefix: TablePrefix, specs: &[&Spec]) -> usize {
@@ -239,7 +236,6 @@ pub const fn prefixed_specs<const N: usize>(
             example: text(example),
             mount: text(mount),
             automaton,
-            prefix: forced_prefix(Automaton(automaton)),
             ..*specs[i]
         };
         i += 1;
@@ -253,20 +249,6 @@ const fn text(bytes: &'static [u8]) -> &'static str {
         Ok(text) => text,
         Err(_) => "",
     }
-}
-
-const fn forced_prefix(automaton: Automaton) -> Prefix {
-    let (mut bytes, mut len) = ([0; MAX_FORCED_PREFIX], 0);
-    let mut state = 0;
-    while len < MAX_FORCED_PREFIX
-        && let Some(edge) = automaton.forced_edge(state)
-    {
-        bytes[len] = edge.low;
-        len += 1;
-        state = edge.to;
-    }
-    let (bytes, _) = bytes.split_at(len);
-    Prefix::new(bytes)
 }
 
 /// Returns a reference to each spec.

@@ -3,6 +3,7 @@
 use super::automaton::Automaton;
 use super::captures::{ByteSetInterner, CaptureProgram};
 use super::dfa::CombinedDfa;
+use super::order::match_order;
 use super::prefixed::below_mount;
 use super::table::ListedRoute;
 use crate::extract::Captures;
@@ -139,7 +140,8 @@ impl Router {
         let mut by_resource: HashMap<&'static [u8], usize> = HashMap::new();
         let mut operations: HashMap<_, Vec<OperationHandler>> = HashMap::new();
         let mut sets = ByteSetInterner::default();
-        for (index, route) in routes.iter().enumerate() {
+        let in_order = match_order(routes).into_iter();
+        for (index, route) in in_order.filter_map(|index| Some((index, routes.get(index)?))) {
             let handler = MethodHandler::new(index, route);
             let resource = *by_resource
                 .entry(route.spec.resource())
@@ -179,8 +181,8 @@ impl Router {
             .flat_map(|resource| resource.handlers().map(|handler| handler.route.spec))
     }
 
-    /// Returns the handler for this path, in its [canonical](crate::target::CanonicalPath) form. The first resource that matches
-    /// decides; the kinds and methods of its handlers are compared after that.
+    /// Returns the handler for this path, in its [canonical](crate::target::CanonicalPath) form. The first resource that matches, in the order
+    /// of [`match_order`], decides; the kinds and methods of its handlers are compared after that.
     #[inline]
     pub(crate) fn find(&self, kind: Kind, method: Method, path: &[u8]) -> Match {
         let Some(resource) = self.first_match(path) else {

@@ -1,6 +1,8 @@
 //! Conversion between the requests and responses of handlers and those of brubeck's protocol.
 
-use super::api::{CallError, JsonObjectWriter, KeyPin, ResponseBody, ServiceRequest, ServiceResponse};
+use super::api::{
+    CallError, JsonObjectWriter, KeyPin, ResponseBody, ServiceRequest, ServiceResponse, merge_objects,
+};
 use super::codec::{ByteStr, CallRequest, WireReply};
 use crate::json_parts::PLACEHOLDER;
 use crate::message::{CallMeta, CalledOperation, Message};
@@ -12,7 +14,7 @@ use crate::trace::Trace;
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderName, HeaderValue};
-use serde_json::{Map, Value};
+use serde_json::Value;
 use std::sync::Arc;
 use tokio::time::Instant;
 
@@ -60,16 +62,14 @@ fn merge_body(
     if body.is_empty() {
         return Ok(small_bytes::freeze(arguments.into_text()));
     }
-    let Ok(mut fields) = serde_json::from_slice::<Map<String, Value>>(&body) else {
-        return Err(CallError::Refused(
+    match merge_objects(&body, &arguments.into_text()) {
+        Some(merged) => Ok(merged.into()),
+        None => Err(CallError::Refused(
             "the call has arguments and a body that is not a JSON object, and they cannot be merged; send the value of the body \
              as an argument, too, or remove the arguments"
                 .into(),
-        ));
-    };
-    fields.extend(arguments.parse());
-    // Serializing a map of JSON values cannot fail.
-    Ok(serde_json::to_vec(&fields).unwrap_or_default().into())
+        )),
+    }
 }
 
 /// Converts a request to the message that its handler gets. Returns an error status if the method is unknown or `response`.
@@ -215,12 +215,18 @@ pub(crate) fn http_headers(pairs: impl IntoIterator<Item = (impl AsRef<str>, imp
 }
 
 /// Returns the HTTP headers to send in a message, except for the content type, which the protocol implies. Omits those whose value
-/// is not visible ASCII.
+/// is not UTF-8, and logs them.
 pub(crate) fn wire_headers(headers: &HeaderMap) -> impl Iterator<Item = (&str, &str)> {
     headers
         .iter()
         .filter(|(name, _)| *name != CONTENT_TYPE)
-        .filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)))
+        .filter_map(|(name, value)| match str::from_utf8(value.as_bytes()) {
+            Ok(value) => Some((name.as_str(), value)),
+            Err(_) => {
+                tracing::error!(%name, "left out a header of a response whose value is not UTF-8");
+                None
+            }
+        })
 }
 
 /// Returns a string without its quotes, and any other value as JSON.
@@ -253,6 +259,23 @@ mod tests {
             r#"{"b":1,"c":2}"#
         );
         assert_eq!(text(ServiceRequest::new("/a")), "");
+    }
+
+    #[test]
+    fn merging_leaves_every_other_value_as_it_was_written() {
+        let body = serde_json::value::RawValue::from_string(
+            r#"{"wide": 340282366920938463463374607431768211455, "long":1.000, "b":0, "\u0063":[ ]}"#.into(),
+        );
+        let request = ServiceRequest::new("/a")
+            .body(body.unwrap())
+            .argument("b", u128::MAX);
+        assert_eq!(
+            to_call_request(request, false).unwrap().body,
+            format!(
+                r#"{{"b":{},"c":[ ],"long":1.000,"wide":340282366920938463463374607431768211455}}"#,
+                u128::MAX
+            )
+        );
     }
 
     #[test]

@@ -13,6 +13,7 @@ mod limits;
 mod liveness;
 mod nowait;
 mod pool;
+mod requests;
 mod runtimes;
 mod secrets;
 mod test_site;

@@ -3,7 +3,9 @@
 mod bytes;
 mod endings;
 mod outcomes;
+mod paths;
 mod problems;
 mod round_trip;
 mod schema;
 mod templates;
+mod values;

@@ -181,7 +181,7 @@ async fn typed_calls_of_another_version_end_with_the_variant_that_tells_why() {
     running.stop().await.unwrap();
 }
 
-/// A dialect has no operations, so the path decides there.
+/// A dialect has no operations, so the path decides there. A call with the path of another operation is not sent.
 #[tokio::test]
 async fn typed_calls_in_a_dialect_are_routed_by_their_path() {
     let (running, address) = start().await;
@@ -194,11 +194,15 @@ async fn typed_calls_in_a_dialect_are_routed_by_their_path() {
             .body,
         "user you"
     );
+    let refused = with_timeout(users.user("me".into()).into_future())
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(refused, CallError::Refused(_)) && refused.to_string().contains("`users::me`"),
+        "{refused:?}"
+    );
     assert_eq!(
-        with_timeout(users.user("me".into()).into_future())
-            .await
-            .unwrap()
-            .body,
+        with_timeout(users.me().into_future()).await.unwrap().body,
         "it is me"
     );
     running.stop().await.unwrap();

@@ -21,6 +21,8 @@ async fn slow() -> (Slow, Running, TempDir) {
     let slow = Slow {
         addr: socket_address(&sockets, "slow"),
         secret: "my_shared_secret".into(),
+        dialect: None,
+        responses: None,
     };
     let service = demo_service::app(Duration::from_millis(10));
     let running = with_timeout(service.start(Service::bind(&slow.addr, &slow.secret)))

@@ -505,7 +505,13 @@ async fn malformed(calls: &CaseContext) {
 }
 
 async fn foreign(calls: &CaseContext) {
-    let response = calls.call("/service/foreign").await.unwrap();
+    // The service responds with plain text, which is not JSON.
+    let error = calls.call("/service/foreign").await.unwrap_err();
+    assert!(
+        matches!(error, CallError::BadReply(_)) && error.to_string().contains("line 1 column 1"),
+        "{error}"
+    );
+    let response = calls.client.request("/service/foreign").text().await.unwrap();
     assert_eq!(response.status.to_string(), "200 success");
     assert_eq!(response.body, "hello from afar!");
 }

@@ -1,3 +1,4 @@
 //! Start, stop and signals of real processes.
 
+mod settings;
 mod signals;

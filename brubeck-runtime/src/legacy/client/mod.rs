@@ -6,9 +6,10 @@ mod reader;
 use super::codec::{self, Dialect, JsonText, Timestamp, encode_request};
 use crate::error::Error;
 use crate::legacy::push_dealer::{PushDealerSender, bind_push_dealer};
+use crate::routing::misrouted;
 use crate::rpc::api::{
     CallError, CallErrorReason, DeadlineTimer, Link, Origin, PendingResponse, Phase, ServiceAddress,
-    ServiceRequest,
+    ServiceRequest, merge_objects,
 };
 use crate::secret::Secret;
 use brubeck_zmtp::{ClientSender, Endpoint, LinkConfig, SendError, Transport, TransportError, Zmtp};
@@ -137,6 +138,10 @@ impl RequestSender {
 
 impl Link for LegacyLink {
     fn call(&self, request: ServiceRequest, origin: Option<Origin>, deadline: Instant) -> PendingResponse {
+        // Requests in a dialect carry no operation, so the service routes them by path.
+        if let Some(reason) = misrouted(&request) {
+            return Box::pin(std::future::ready(Err(CallError::Refused(reason.into()))));
+        }
         let id = self.ids.next();
         let request = self.encode_fields(id.clone(), &request, origin);
         let encoded =
@@ -212,13 +217,12 @@ impl LegacyLink {
 ///
 /// A body that is not an object is returned without the arguments. [`encode_request`] then refuses it.
 fn seed_body(body: &Bytes, request: &ServiceRequest) -> JsonText {
-    match serde_json::from_slice::<Map<String, Value>>(body) {
-        Ok(mut body) => {
-            body.extend(request.arguments().clone());
-            object(&body)
-        }
-        Err(_) if body.is_empty() => JsonText::from(request.inlined_arguments()),
-        Err(_) => JsonText::from(body.clone()),
+    if body.is_empty() {
+        return JsonText::from(request.inlined_arguments());
+    }
+    match merge_objects(body, &request.inlined_arguments()) {
+        Some(merged) => JsonText::from(merged),
+        None => JsonText::from(body.clone()),
     }
 }
 

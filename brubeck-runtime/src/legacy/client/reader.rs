@@ -97,12 +97,15 @@ fn into_service_response(
         CallError::BadReply(format!("the headers of the response are invalid: {error}").into())
     })?;
     let status = Status::new(response.status_code).message(response.status_msg);
-    let body = match serde_json::from_slice::<serde::de::IgnoredAny>(response.body.json()) {
-        Ok(_) => Bytes::copy_from_slice(response.body.json()),
-        // Some services respond with plain text. Convert it to a JSON string.
-        Err(_) => serde_json::to_vec(&String::from_utf8_lossy(response.body.raw()))
+    let body = response.body.json();
+    // A body that is not JSON is an error for a caller that decodes it, and a text for one that asks for text. With an error status, it
+    // is the reason, which becomes a JSON string.
+    let body = if status.is_success() || serde_json::from_slice::<serde::de::IgnoredAny>(body).is_ok() {
+        Bytes::copy_from_slice(body)
+    } else {
+        serde_json::to_vec(&String::from_utf8_lossy(response.body.raw()))
             .unwrap_or_default()
-            .into(),
+            .into()
     };
     let mut response = ServiceResponse::new(status, ResponseBody::from(body));
     response.headers = headers;

@@ -15,3 +15,4 @@ pub use reachability::Unreachable;
 pub use responses::NowaitCalls;
 pub(crate) use responses::find_unhandled_response;
 pub use shadowing::{emit_error, first_errors, shadow_checks};
+pub(crate) use subset::{Relation, relation};

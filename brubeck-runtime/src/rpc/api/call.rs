@@ -1,6 +1,7 @@
 //! A call of a path that has not been sent yet.
 
 use super::{CallError, CallId, Client, HandledCall, ServiceRequest, ServiceResponse};
+use crate::json_parts;
 use crate::method::Method;
 use futures_util::future::BoxFuture;
 use serde::Serialize;
@@ -68,7 +69,7 @@ impl Call {
         self
     }
 
-    /// Sets a header, replacing a header of the same name.
+    /// Sets a header, replacing a header of the same name, in any case.
     ///
     /// ```
     /// # use brubeck::prelude::*;
@@ -110,8 +111,8 @@ impl Call {
     /// A call that has no response by then fails with [`CallError::Deadline`], whose [`Phase`](crate::Phase) says whether the handler may have run.
     ///
     /// The timeout starts when the call is awaited or sent with [`nowait`](Call::nowait). A call that a handler makes also
-    /// ends at the [`Deadline`](super::Deadline) of the handler, if that is earlier. A timeout that is too long for an
-    /// `Instant`, such as `Duration::MAX`, becomes one hour.
+    /// ends at the [`Deadline`](super::Deadline) of the handler, if that is earlier. A longer timeout than 49.7 days
+    /// (2^32 milliseconds), such as `Duration::MAX`, counts as 49.7 days.
     pub fn timeout(mut self, timeout: Duration) -> Call {
         self.timeout = timeout;
         self
@@ -188,6 +189,42 @@ impl Call {
     pub fn idempotent(mut self) -> Call {
         self.request = self.request.idempotent();
         self
+    }
+}
+
+impl Call {
+    /// Waits for the response, and returns its body as text.
+    ///
+    /// ```
+    /// # use brubeck::prelude::*;
+    /// # async fn example(python: Client) -> Result<(), CallError> {
+    /// let response = python.request("/service/greet").text().await?;
+    /// println!("{}", response.body);
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// Use it for services in other languages that respond with plain text instead of JSON. A body that is a JSON string is the string without
+    /// its quotes; any other body is returned as it was received. Bytes in the body are arrays of numbers.
+    ///
+    /// # Errors
+    ///
+    /// As awaiting the call, and [`BadReply`](CallError::BadReply) if the body is not UTF-8.
+    pub async fn text(self) -> Result<ServiceResponse<String>, CallError> {
+        let mut sent = self.start();
+        let response = (&mut sent).await?;
+        let body = json_parts::inline(response.body.text, &response.body.parts);
+        let text = match serde_json::from_slice::<String>(&body) {
+            Ok(text) => text,
+            Err(_) => String::from_utf8(body.to_vec()).map_err(|error| {
+                let reason = format!("the body of the response is not UTF-8: {error}");
+                CallError::BadReply(reason.into()).at(sent.site_of(response.body.worker))
+            })?,
+        };
+        Ok(ServiceResponse {
+            status: response.status,
+            headers: response.headers,
+            body: text,
+        })
     }
 }
 

@@ -1,7 +1,7 @@
 //! Contracts: operations with typed arguments and responses.
 
 use super::{CallError, ServiceRequest, ServiceResponse};
-use crate::json_parts;
+use crate::json_parts::{self, Written};
 use crate::small_bytes;
 use crate::spec::{Routed, Spec};
 use bytes::Bytes;
@@ -87,6 +87,9 @@ pub trait Operation: Sized + Send + 'static {
     /// A digest of the declaration: the name, the arguments and their types, and the result. 0 if it is not known.
     #[doc(hidden)]
     const CONTRACT: u64 = 0;
+    /// The routes of all operations of the contract.
+    #[doc(hidden)]
+    const CONTRACT_ROUTES: &'static [&'static Spec] = &[];
     /// The timeout that the contract sets, or `None` for the default of 10 seconds.
     ///
     /// [`TypedCall::timeout`](super::TypedCall::timeout) sets another one for a single call.
@@ -129,7 +132,14 @@ pub const fn body_codec<T: Wire>() -> BodyCodec<T> {
     BodyCodec {
         encode: |value| {
             let mut parts = Vec::new();
-            let text = small_bytes::write_with(|buffer| json_parts::write_owned(buffer, &mut parts, value))?;
+            let mut written = Written::default();
+            let text = small_bytes::write_with(|buffer| {
+                written = json_parts::write_owned(buffer, &mut parts, value)?;
+                Ok(())
+            })?;
+            if written.has_wide_integer {
+                json_parts::read_owned::<T>(&text, &parts).map_err(|error| json_parts::unreadable(&error))?;
+            }
             Ok((text, parts))
         },
         decode: |text, parts| json_parts::read_owned(text, parts),

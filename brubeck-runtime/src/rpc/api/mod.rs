@@ -53,7 +53,7 @@ pub use call_end::{CallResult, ResultOfCall};
 pub(crate) use client::CallerContext;
 #[cfg(feature = "services")]
 pub(crate) use credentials::{CredentialKind, KeySource};
-pub(crate) use request::JsonObjectWriter;
+pub(crate) use request::{JsonObjectWriter, merge_objects};
 pub(crate) use response::CallTarget;
 pub(crate) use runtimes::RuntimeLinks;
 pub(crate) use services::OpenLink;

@@ -1,15 +1,20 @@
 //! The request of a call, and its named arguments.
 
-use crate::json_parts;
+use super::Operation;
+use crate::json_parts::{self, Written};
 use crate::message::CalledOperation;
 use crate::method::Method;
 use crate::small_bytes;
+use crate::spec::Spec;
 use crate::trace::Trace;
 use bytes::Bytes;
+use http::{HeaderName, HeaderValue};
 use serde::Serialize;
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use smallvec::SmallVec;
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
 use std::sync::OnceLock;
@@ -35,6 +40,8 @@ pub struct ServiceRequest {
     pub(crate) operation: Option<(&'static str, u64)>,
     /// The arguments in the path of an operation. They are sent by name, too, so that the service need not match the path.
     pub(crate) path_arguments: SmallVec<[(&'static str, String); 1]>,
+    /// The routes of all operations of the contract.
+    contract_routes: &'static [&'static Spec],
     pub(crate) arguments: JsonObjectWriter,
     pub(crate) headers: Map<String, Value>,
     pub(crate) body: Bytes,
@@ -67,6 +74,7 @@ impl ServiceRequest {
             method: Method::Request,
             operation: None,
             path_arguments: SmallVec::new(),
+            contract_routes: &[],
             arguments: JsonObjectWriter::default(),
             headers: Map::new(),
             body: Bytes::new(),
@@ -104,23 +112,37 @@ impl ServiceRequest {
     /// ```
     pub fn argument(self, name: impl Into<String>, value: impl Serialize) -> ServiceRequest {
         let name = Cow::Owned(name.into());
-        self.write_argument(name, |text, parts| {
-            json_parts::write_borrowed(text, parts, &value)
-        })
+        let write =
+            |text: &mut Vec<u8>, parts: &mut Vec<Bytes>| json_parts::write_borrowed(text, parts, &value);
+        self.write_argument(name, write, |_, _| Ok(()))
     }
 
-    /// As [`argument`](ServiceRequest::argument), but does not copy bytes that are the whole value.
-    pub(crate) fn set_argument<T: Serialize + 'static>(self, name: &'static str, value: T) -> ServiceRequest {
-        self.write_argument(Cow::Borrowed(name), |text, parts| {
-            json_parts::write_owned(text, parts, value)
-        })
+    /// As [`argument`](ServiceRequest::argument), but does not copy bytes that are the whole value, and checks with `read` that a value with
+    /// a 128-bit integer can be read.
+    pub(crate) fn set_argument<T: Serialize + 'static>(
+        self,
+        name: &'static str,
+        value: T,
+        read: fn(&[u8], &[Bytes]) -> serde_json::Result<()>,
+    ) -> ServiceRequest {
+        let write = |text: &mut Vec<u8>, parts: &mut Vec<Bytes>| json_parts::write_owned(text, parts, value);
+        self.write_argument(Cow::Borrowed(name), write, read)
     }
 
     fn write_argument(
         mut self,
         name: Cow<'static, str>,
-        write: impl FnOnce(&mut Vec<u8>, &mut Vec<Bytes>) -> serde_json::Result<()>,
+        write: impl FnOnce(&mut Vec<u8>, &mut Vec<Bytes>) -> serde_json::Result<Written>,
+        read: fn(&[u8], &[Bytes]) -> serde_json::Result<()>,
     ) -> ServiceRequest {
+        let write = |text: &mut Vec<u8>, parts: &mut Vec<Bytes>| {
+            let start = text.len();
+            if write(text, parts)?.has_wide_integer {
+                let value = text.get(start..).unwrap_or_default();
+                read(value, parts).map_err(|error| json_parts::unreadable(&error))?;
+            }
+            Ok(())
+        };
         if let Err(error) = self.arguments.set(name.clone(), &mut self.parts, write) {
             self.set_invalid(format!(
                 "the argument `{name}` cannot be serialised as JSON: {error}"
@@ -137,9 +159,16 @@ impl ServiceRequest {
     }
 
     /// Sets the operation that this request is for.
-    pub(crate) fn of_operation(mut self, name: &'static str, contract: u64) -> ServiceRequest {
-        self.operation = Some((name, contract));
+    pub(crate) fn of_operation<O: Operation>(mut self) -> ServiceRequest {
+        self.operation = Some((O::SPEC.operation, O::CONTRACT));
+        self.contract_routes = O::CONTRACT_ROUTES;
         self
+    }
+
+    /// Returns the name of the operation, and the routes of its contract.
+    pub(crate) fn contract_routes(&self) -> Option<(&'static str, &'static [&'static Spec])> {
+        let (name, _) = self.operation?;
+        Some((name, self.contract_routes))
     }
 
     /// Returns the operation for the message of the response.
@@ -151,7 +180,7 @@ impl ServiceRequest {
         })
     }
 
-    /// Sets a header, replacing a header of the same name. Names that differ in case are different here.
+    /// Sets a header, replacing a header of the same name, in any case.
     ///
     /// ```
     /// use brubeck::ServiceRequest;
@@ -160,9 +189,20 @@ impl ServiceRequest {
     /// assert_eq!(request.headers()["x-tenant"], "blue");
     /// ```
     ///
-    /// The service ignores a header whose name or value is not valid in HTTP.
+    /// A call with a header whose name or value is not valid in HTTP fails with [`Refused`](crate::CallError::Refused).
     pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> ServiceRequest {
-        self.headers.insert(name.into(), Value::String(value.into()));
+        let (name, value) = (name.into(), value.into());
+        let invalid = match (HeaderName::try_from(&name), HeaderValue::try_from(&value)) {
+            (Err(_), _) => Some("its name is not valid in HTTP"),
+            (_, Err(_)) => Some("its value has a control character, such as a line feed"),
+            _ => None,
+        };
+        if let Some(reason) = invalid {
+            // The value may be a secret.
+            self.set_invalid(format!("`{}: ..` is not a header: {reason}", name.escape_debug()));
+        }
+        self.headers.retain(|other, _| !other.eq_ignore_ascii_case(&name));
+        self.headers.insert(name, Value::String(value));
         self
     }
 
@@ -180,7 +220,7 @@ impl ServiceRequest {
     /// object as its body. A call with any other body fails with [`Refused`](crate::CallError::Refused).
     pub fn body(mut self, value: impl Serialize) -> ServiceRequest {
         let parts = &mut self.parts;
-        match small_bytes::write_with(|buffer| json_parts::write_borrowed(buffer, parts, &value)) {
+        match small_bytes::write_with(|buffer| json_parts::write_borrowed(buffer, parts, &value).map(drop)) {
             Ok(body) => self.body = body,
             Err(error) => self.set_invalid(format!("the body cannot be serialised as JSON: {error}")),
         }
@@ -424,7 +464,7 @@ impl JsonObjectWriter {
         }
     }
 
-    /// Returns the fields. Bytes are arrays of numbers.
+    /// Returns the fields. Bytes are arrays of numbers, and integers of more than 64 bits are floating-point numbers.
     pub(crate) fn as_map(&self, parts: &[Bytes]) -> &Map<String, Value> {
         self.map.get_or_init(|| {
             let mut fields = self.parse();
@@ -438,7 +478,7 @@ impl JsonObjectWriter {
     }
 
     /// Returns the fields. Bytes are placeholders.
-    pub(crate) fn parse(&self) -> Map<String, Value> {
+    fn parse(&self) -> Map<String, Value> {
         // The text is valid JSON. Parsing it fails only if a value is nested deeper than serde_json's recursion limit,
         // and no brubeck service could parse such a request either.
         serde_json::from_slice(&self.clone().into_text()).unwrap_or_default()
@@ -452,6 +492,14 @@ impl JsonObjectWriter {
         self.text.push(b'}');
         self.text
     }
+}
+
+/// Merges two JSON objects. A member of the second one replaces that of the same name. All values are copied as text, so that no number
+/// changes. Returns `None` if one of the texts is not an object.
+pub(crate) fn merge_objects(first: &[u8], second: &[u8]) -> Option<Vec<u8>> {
+    let mut members: BTreeMap<String, &RawValue> = serde_json::from_slice(first).ok()?;
+    members.extend(serde_json::from_slice::<BTreeMap<String, &RawValue>>(second).ok()?);
+    serde_json::to_vec(&members).ok()
 }
 
 fn write_name(text: &mut Vec<u8>, name: &str) -> serde_json::Result<()> {
@@ -474,8 +522,9 @@ mod tests {
         name: &'static str,
         value: impl Serialize,
     ) -> serde_json::Result<()> {
-        let write =
-            |text: &mut Vec<u8>, parts: &mut Vec<Bytes>| json_parts::write_borrowed(text, parts, &value);
+        let write = |text: &mut Vec<u8>, parts: &mut Vec<Bytes>| {
+            json_parts::write_borrowed(text, parts, &value).map(drop)
+        };
         fields.set(name.into(), &mut Vec::new(), write)
     }
 
@@ -521,7 +570,7 @@ mod tests {
         let request = ServiceRequest::new("/a")
             .argument("a", bytes(1))
             .argument("b", (bytes(2), bytes(3)))
-            .set_argument("a", bytes(4))
+            .set_argument("a", bytes(4), |_, _| Ok(()))
             .body((bytes(5), 1));
         assert_eq!(request.arguments()["a"], serde_json::json!([4, 4, 4]));
         assert_eq!(

@@ -12,6 +12,9 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tracing::{Instrument, Span};
 
+/// The longest timeout of a call: the wire has a `u32` for its milliseconds.
+const MAX_TIMEOUT: Duration = Duration::from_millis(u32::MAX as u64);
+
 impl Call {
     /// Starts the call and returns the future of its response.
     pub(super) fn start(self) -> SentCall {
@@ -29,10 +32,7 @@ impl Call {
     /// valid.
     pub(super) fn prepare(self) -> (CallOrigin, Result<PreparedCall, CallError>) {
         let now = Instant::now();
-        // The sum overflows only for timeouts such as `Duration::MAX`. One hour stands for them, as documented.
-        let own_deadline = now
-            .checked_add(self.timeout)
-            .unwrap_or(now + Duration::from_secs(3600));
+        let own_deadline = now + self.timeout.min(MAX_TIMEOUT);
         let link = self.client.link;
         let (origin, deadline, request) = match self.client.caller.as_deref() {
             Some(caller) => (

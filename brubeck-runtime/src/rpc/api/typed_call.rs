@@ -53,9 +53,7 @@ pub struct TypedCall<O> {
 impl<O: Operation> TypedCall<O> {
     #[doc(hidden)]
     pub fn new(client: &Client, operation: O) -> TypedCall<O> {
-        let request = operation
-            .into_request()
-            .of_operation(O::SPEC.operation, O::CONTRACT);
+        let request = operation.into_request().of_operation::<O>();
         let call = client.send(request);
         let call = match O::TIMEOUT {
             Some(timeout) => call.timeout(timeout),
@@ -67,7 +65,7 @@ impl<O: Operation> TypedCall<O> {
         }
     }
 
-    /// Sets a header, replacing a header of the same name.
+    /// Sets a header, replacing a header of the same name, in any case.
     ///
     /// ```
     /// use brubeck::prelude::*;
