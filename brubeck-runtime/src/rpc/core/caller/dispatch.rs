@@ -24,7 +24,7 @@ struct Baseline {
 impl Caller {
     /// Returns whether any worker accepts a call now.
     pub(super) fn has_room(&self) -> bool {
-        let has_available = self.baseline().has_available;
+        let has_available = self.peers.len() > 1 && self.baseline().has_available;
         self.peers.values().any(|peer| {
             peer.room(self.now, &self.config).is_some() && (!has_available || peer.is_available(self.now))
         })
@@ -56,6 +56,11 @@ impl Caller {
     /// Returns the worker with the lowest cost of those with room, or `None` if no worker has room. A worker that was ejected and has to
     /// show whether it has recovered comes first. Ties are broken at random.
     pub(super) fn least_loaded(&mut self) -> Option<PeerId> {
+        // In the common case there is nothing to compare.
+        if self.peers.len() == 1 {
+            let (id, peer) = self.peers.first_key_value()?;
+            return peer.room(self.now, &self.config).map(|_| *id);
+        }
         let pool = self.baseline();
         let mut best: Option<(u64, PeerId)> = None;
         let mut ties = 0;
