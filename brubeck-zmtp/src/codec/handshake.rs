@@ -281,9 +281,11 @@ impl fmt::Display for HandshakeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotZmtp => {
-                f.write_str("the peer does not use ZMTP, or uses ZMTP 1; ZMTP 3.0 or later is required")
+                f.write_str("the peer does not use ZMTP, or uses ZMTP 1; ZMTP 3.0 is required: upgrade the peer to libzmq 4.0 or later")
             }
-            Self::OldVersion => f.write_str("the peer uses a ZMTP version older than 3.0"),
+            Self::OldVersion => f.write_str(
+                "the peer uses a ZMTP version older than 3.0; upgrade it to libzmq 4.0 or later (pyzmq 14 or later)",
+            ),
             Self::Mechanism => f.write_str("the peer requires a security mechanism; only NULL is supported"),
             Self::NotReady => f.write_str("the peer did not send a READY command"),
             Self::ReadyTooLong => f.write_str("the READY command of the peer is too long"),

@@ -1,7 +1,6 @@
 //! The `ROUTER` of a [`RouterServer`]: accepts peers, completes their handshakes, and shuts down.
 
 use std::convert::Infallible;
-use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -13,7 +12,9 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::connection::{PendingAdmission, run_connection};
+use super::peer_error::PeerError;
 use super::peers::{PeerTable, RegisterError, RegisteredPeer};
+use super::refusals::RefusalLog;
 use crate::codec::SocketType;
 use crate::connection::{ConnectionError, exchange_greeting, random_identity, read_ready, send_ready};
 use crate::link::{ShutdownReason, ShutdownSignal, shutdown_channel};
@@ -48,6 +49,7 @@ pub(crate) async fn bind_server(
         wrapper,
         inbound: sender,
         closing: watch::Sender::new(false),
+        refusals: RefusalLog::default(),
     });
     watchdog::spawn(router.run(listener, signal, dropped));
     Ok(RouterServer {
@@ -66,6 +68,7 @@ struct RouterInner {
     inbound: EventSender<ServerEvent>,
     /// `true` once the server is closing. Ends the handshakes of peers that are not registered yet.
     closing: watch::Sender<bool>,
+    refusals: RefusalLog,
 }
 
 impl RouterInner {
@@ -107,7 +110,7 @@ impl RouterInner {
         watchdog::spawn_in(connections, async move {
             let ended = router.wrap_and_serve(stream, address, handshake_slot).await;
             if let Err(error) = ended {
-                tracing::debug!(?address, %error, "connection closed");
+                router.refusals.record(address, &error);
             }
             // The slot is held until here, so that the limits count the connection as long as it is open.
             drop(slot);
@@ -243,36 +246,5 @@ impl SplitStream for WatchedStream<UnixStream> {
 impl<D: DuplexStream + ?Sized> SplitStream for Box<D> {
     fn split_halves(&mut self) -> (impl AsyncRead + Unpin + Send, impl AsyncWrite + Unpin + Send) {
         tokio::io::split(self)
-    }
-}
-
-/// The reason why the connection of a peer was closed.
-#[derive(Debug)]
-enum PeerError {
-    HandshakeTimeout,
-    Evicted,
-    NotRegistered(RegisterError),
-    Connection(ConnectionError),
-}
-
-impl fmt::Display for PeerError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::HandshakeTimeout => {
-                f.write_str("the handshake did not complete within `handshake_timeout`")
-            }
-            Self::Evicted => f.write_str("the place of the handshake was given to another connection"),
-            Self::NotRegistered(RegisterError::IdentityInUse) => {
-                f.write_str("another peer with the same identity is connected")
-            }
-            Self::NotRegistered(RegisterError::ServerClosed) => f.write_str("the server is closing"),
-            Self::Connection(error) => error.fmt(f),
-        }
-    }
-}
-
-impl<E: Into<ConnectionError>> From<E> for PeerError {
-    fn from(error: E) -> Self {
-        Self::Connection(error.into())
     }
 }

@@ -389,3 +389,26 @@ async fn paused_clock_is_named_as_the_reason_why_sockets_do_not_connect() {
         "{error:?}"
     );
 }
+
+#[tokio::test]
+async fn peers_of_old_libzmq_are_refused_with_one_warning() {
+    let logs = CapturedLogs::start(tracing::Level::DEBUG);
+    let running = start(Service::bind("tcp://127.0.0.1:0", SECRET).dialects("p")).await;
+    let address = running.address().trim_start_matches("tcp://").to_owned();
+    for _ in 0..3 {
+        let mut peer = TcpStream::connect(&address).await.unwrap();
+        // The greeting of libzmq 3.2, whose ZMTP has the version 2.0.
+        peer.write_all(b"\xff\0\0\0\0\0\0\0\x01\x7f\x01\x05")
+            .await
+            .unwrap();
+        with_timeout(copy(&mut peer, &mut sink())).await.ok();
+    }
+    let lines = logs.lines("libzmq 4.0");
+    assert_eq!(lines.len(), 3, "{lines:?}");
+    let warnings: Vec<_> = lines.iter().filter(|line| line.contains("WARN")).collect();
+    assert!(
+        matches!(&warnings[..], [line] if line.contains("127.0.0.1") && line.contains("refused a connection")),
+        "{warnings:?}"
+    );
+    running.stop().await.unwrap();
+}
