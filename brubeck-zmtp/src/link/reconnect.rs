@@ -96,7 +96,7 @@ pub struct LinkSettings {
     pub backoff_min: Duration,
     /// Maximum backoff.
     pub backoff_max: Duration,
-    /// The peer is on this machine. While nothing listens at its endpoint, attempts are at most [`LOCAL_RETRY`] apart.
+    /// The peer is on this machine. While nothing listens at its endpoint, attempts are at most 100 ms apart.
     pub is_local: bool,
     /// Publishes the state of the link.
     pub state: watch::Sender<LinkState>,

@@ -1,9 +1,9 @@
 //! Servers: bound sockets with many peers.
 
 mod connection;
+mod handshake_log;
 mod peer_error;
 mod peers;
-mod refusals;
 mod router;
 
 use std::convert::Infallible;

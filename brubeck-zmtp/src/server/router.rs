@@ -12,9 +12,9 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::connection::{PendingAdmission, run_connection};
+use super::handshake_log::HandshakeLog;
 use super::peer_error::PeerError;
 use super::peers::{PeerTable, RegisterError, RegisteredPeer};
-use super::refusals::RefusalLog;
 use crate::codec::SocketType;
 use crate::connection::{ConnectionError, exchange_greeting, random_identity, read_ready, send_ready};
 use crate::link::{ShutdownReason, ShutdownSignal, shutdown_channel};
@@ -49,7 +49,7 @@ pub(crate) async fn bind_server(
         wrapper,
         inbound: sender,
         closing: watch::Sender::new(false),
-        refusals: RefusalLog::default(),
+        refusals: HandshakeLog::default(),
     });
     watchdog::spawn(router.run(listener, signal, dropped));
     Ok(RouterServer {
@@ -68,7 +68,7 @@ struct RouterInner {
     inbound: EventSender<ServerEvent>,
     /// `true` once the server is closing. Ends the handshakes of peers that are not registered yet.
     closing: watch::Sender<bool>,
-    refusals: RefusalLog,
+    refusals: HandshakeLog,
 }
 
 impl RouterInner {

@@ -167,7 +167,7 @@ impl Call {
     /// # const ROUTES: Routes<()> = routes![on_slow, length];
     /// ```
     ///
-    /// The first response handler that matches the path runs. The output is [`Handled::NONE`] if there is none, if it rejected the
+    /// The first response handler that matches the path runs. The output is [`Handled::NONE`](super::Handled::NONE) if there is none, if it rejected the
     /// response or panicked, or if the client belongs to no application. The [`timeout`](Call::timeout) does not limit the response
     /// handler. [`TypedCall::handled_by`](super::TypedCall::handled_by) is the form with a contract.
     ///

@@ -125,7 +125,7 @@ impl Client {
         self.link.workers()
     }
 
-    /// Creates a call of `path` with the method [`Method::Request`], which is not sent yet.
+    /// Creates a call of `path` with the method [`Method::Request`](crate::Method::Request), which is not sent yet.
     ///
     /// ```
     /// use brubeck::prelude::*;
@@ -137,7 +137,7 @@ impl Client {
     /// ```
     ///
     /// Set its arguments, body, headers and timeout with the methods of [`Call`]. Then await it, or send it with
-    /// [`nowait`](Call::nowait). The call fails with [`Refused`](CallError::Refused) if `path` does not start with `/`. The client of a
+    /// [`nowait`](Call::nowait). The call fails with [`Refused`](super::CallError::Refused) if `path` does not start with `/`. The client of a
     /// contract has typed methods instead.
     pub fn request(&self, path: impl Into<String>) -> Call {
         self.send(ServiceRequest::new(path))

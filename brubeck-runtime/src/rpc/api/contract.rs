@@ -113,7 +113,7 @@ pub trait Operation: Sized + Send + 'static {
     /// ```
     ///
     /// An argument of the path is percent-encoded. All other arguments are named [arguments](ServiceRequest::arguments) of the request.
-    /// Send it with [`Client::send`]; a method of the contract's client does both.
+    /// Send it with [`Client::send`](super::Client::send); a method of the contract's client does both.
     fn into_request(self) -> ServiceRequest;
 }
 
@@ -175,14 +175,14 @@ pub const fn body_codec<T: Wire>() -> BodyCodec<T> {
 /// # fn main() {}
 /// ```
 ///
-/// `#[response_handler(O)]` implements this trait, and [`TypedCall::handled_by`] requires it.
+/// `#[response_handler(O)]` implements this trait, and [`TypedCall::handled_by`](super::TypedCall::handled_by) requires it.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` does not handle responses of `{O}`",
     label = "not a response handler of `{O}`",
     note = "write `#[response_handler({O})]` on the function"
 )]
 pub trait Handles<O: Operation>: Routed {
-    /// The output of the handler, which [`TypedCall::handled_by`] returns next to the response.
+    /// The output of the handler, which [`TypedCall::handled_by`](super::TypedCall::handled_by) returns next to the response.
     ///
     /// It is the return type of the function with [`#[response_handler(O)]`](../brubeck/attr.response_handler.html), such as `usize` in the example of [`Handles`].
     type Output: Send + 'static;

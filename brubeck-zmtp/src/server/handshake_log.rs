@@ -11,9 +11,9 @@ const MAX_WARNINGS: usize = 64;
 
 /// Logs each reason once for each address as a warning, because its operator has to act.
 #[derive(Debug, Default)]
-pub(crate) struct RefusalLog(Mutex<HashSet<(Option<IpAddr>, String)>>);
+pub(crate) struct HandshakeLog(Mutex<HashSet<(Option<IpAddr>, String)>>);
 
-impl RefusalLog {
+impl HandshakeLog {
     /// Logs the end of a connection.
     pub(crate) fn record(&self, address: Option<IpAddr>, error: &PeerError) {
         if error.is_refusal() && self.is_new(address, error.to_string()) {
@@ -35,7 +35,7 @@ mod tests {
 
     #[test]
     fn warnings_are_bounded_and_once_for_each_address_and_reason() {
-        let log = RefusalLog::default();
+        let log = HandshakeLog::default();
         let address = |n: u32| Some(IpAddr::from(n.to_be_bytes()));
         assert!(log.is_new(address(1), "old".to_owned()));
         assert!(!log.is_new(address(1), "old".to_owned()));
