@@ -133,6 +133,9 @@ fn operations_module(
         #[doc = #operations_doc]
         #vis const OPERATIONS: [&priv::Spec; #len] =
             [#(#specs),*];
+        // One table that all operations refer to: a constant would be copied into each of them.
+        #[allow(dead_code)]
+        static OPERATION_TABLE: [&priv::Spec; #len] = OPERATIONS;
     });
     quote! {
         #[doc = #doc]
@@ -268,7 +271,7 @@ fn operation_item(vis: &TokenStream, module: &Ident, operation: &Operation<'_>) 
                 const ERROR: priv::BodyCodec<#error> = #error_result();
                 const SPEC: priv::Spec = #spec #schema.of_operation(#contract).at(::core::file!(), ::core::line!());
                 const CONTRACT: u64 = #contract;
-                const CONTRACT_ROUTES: &'static [&'static priv::Spec] = &OPERATIONS;
+                const CONTRACT_ROUTES: &'static [&'static priv::Spec] = &OPERATION_TABLE;
                 const TIMEOUT: ::core::option::Option<::core::time::Duration> = #timeout;
                 fn into_request(self) -> priv::ServiceRequest {
                     #path

@@ -67,7 +67,7 @@ pub mod slow_echo {
                 .of_operation(2653290101015229507u64)
                 .at(::core::file!(), ::core::line!());
             const CONTRACT: u64 = 2653290101015229507u64;
-            const CONTRACT_ROUTES: &'static [&'static ::brubeck::__private::Spec] = &OPERATIONS;
+            const CONTRACT_ROUTES: &'static [&'static ::brubeck::__private::Spec] = &OPERATION_TABLE;
             const TIMEOUT: ::core::option::Option<::core::time::Duration> = ::core::option::Option::Some(
                 ::core::time::Duration::from_millis(5000u64),
             );
@@ -137,6 +137,8 @@ pub mod slow_echo {
     pub const OPERATIONS: [&::brubeck::__private::Spec; 1usize] = [
         &<echo as ::brubeck::__private::Operation>::SPEC,
     ];
+    #[allow(dead_code)]
+    static OPERATION_TABLE: [&::brubeck::__private::Spec; 1usize] = OPERATIONS;
 }
 ///A client of services that implement [`SlowEcho`].
 ///
