@@ -1,12 +1,12 @@
 //! The client side of brubeck's protocol: a pool of connections to the workers of one service.
 
+mod pool_call;
 mod resolve;
 
 pub(crate) use resolve::system_resolver;
 
 use super::api::{
-    CallError, CallSite, DeadlineTimer, Link, Origin, PendingResponse, Phase, ResponseBody, ServiceAddress,
-    ServiceRequest, ServiceResponse,
+    CallError, CallSite, DeadlineTimer, Link, Origin, PendingResponse, ServiceAddress, ServiceRequest,
 };
 use super::codec::WireReply;
 use super::codec::limits::MAX_FRAMES;
@@ -18,12 +18,11 @@ use brubeck_zmtp::{
     Transport, TransportError, watchdog,
 };
 use futures_util::future::BoxFuture;
+use pool_call::{CancelOnDrop, PoolCall};
 use resolve::{Resolver, WorkerAddresses};
 use std::future::ready;
-use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, oneshot};
@@ -223,60 +222,6 @@ impl CallerConfig {
             (config.max_in_flight, config.max_queue) = (calls, calls);
         }
         config
-    }
-}
-
-/// The future of a call. Dropping it cancels the call.
-struct PoolCall {
-    result: oneshot::Receiver<ReplyOfWorker>,
-    /// Used if the future is not polled in the runtime of the pool. That runtime may not be running, as one with a single thread
-    /// between two `block_on`, and then nothing else ends the call.
-    timer: DeadlineTimer,
-    cancel_on_drop: CancelOnDrop,
-}
-
-impl Future for PoolCall {
-    type Output = Result<ServiceResponse<ResponseBody>, CallError>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let call = &mut *self;
-        let mut result = Pin::new(&mut call.result).poll(cx);
-        let pool = &call.cancel_on_drop.pool;
-        if result.is_pending() && !pool.is_current() && call.timer.poll(cx).is_ready() {
-            pool.handle_event(CallerEvent::Wake);
-            result = Pin::new(&mut call.result).poll(cx);
-            if result.is_pending() {
-                let phase = Phase::Running;
-                return Poll::Ready(Err(CallError::deadline(phase)));
-            }
-        }
-        let result = std::task::ready!(result);
-        call.cancel_on_drop.ended = true;
-        Poll::Ready(
-            result
-                .unwrap_or(Err(CallError::shutting_down()))
-                .map(|(reply, worker)| convert::to_service_response(reply, worker)),
-        )
-    }
-}
-
-struct CancelOnDrop {
-    call: CallNumber,
-    pool: Arc<PoolInner>,
-    /// Set when the call has ended. Then `drop` need not take the lock, which is the usual case.
-    ended: bool,
-}
-
-impl Drop for CancelOnDrop {
-    fn drop(&mut self) {
-        if self.ended {
-            return;
-        }
-        let mut state = self.pool.lock();
-        if state.calls.remove(&self.call).is_some() {
-            let event = CallerEvent::Cancel { call: self.call };
-            self.pool.step(&mut state, event);
-        }
     }
 }
 

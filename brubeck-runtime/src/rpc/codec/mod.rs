@@ -15,20 +15,25 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod body;
 mod field;
 mod handshake;
 mod head;
 pub mod limits;
 mod message;
 mod raw_message;
+mod reply;
+mod request;
 mod shorten;
 
 pub use crate::codec::{ByteStr, EncodeError};
 pub use crate::outcome::Outcome;
 pub use handshake::{Denial, Hello, Welcome};
 pub use head::{MAGIC, MessageHead, MessageKind, VERSION};
-pub use message::{CallRequest, ErrorCode, ErrorReply, WireMessage, WireReply, WireRequest};
+pub use message::WireMessage;
 pub use raw_message::{InvalidMessage, Position, RawMessage, encode};
+pub use reply::{ErrorCode, ErrorReply, WireReply};
+pub use request::{CallRequest, WireRequest};
 
 use bytes::Bytes;
 

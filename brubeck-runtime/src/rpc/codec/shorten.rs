@@ -2,7 +2,7 @@
 
 use super::ByteStr;
 use super::limits::{MAX_HEADER_BYTES, MAX_HEADERS, MAX_MESSAGE};
-use super::message::WireReply;
+use super::reply::WireReply;
 
 /// The header that lists the names of the headers that were left out of a reply.
 const OMITTED_HEADERS: &str = "brubeck-omitted-headers";
