@@ -26,10 +26,8 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("spec", &["const_string", "method"]),
     ("authority", &["error"]),
     ("target", &[]),
-    (
-        "message",
-        &["authority", "codec", "key_pin", "method", "status", "target"],
-    ),
+    ("peer", &["authority", "codec", "key_pin"]),
+    ("message", &["authority", "method", "peer", "status", "target"]),
     ("trace", &["message"]),
     ("session", &["error"]),
     ("scope", &["session"]),
@@ -50,6 +48,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
             "spec",
             "status",
             "trace",
+            "peer",
         ],
     ),
     (
@@ -83,6 +82,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
             "status",
             "trace",
             "websocket",
+            "peer",
         ],
     ),
     (
@@ -107,6 +107,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
         "handler",
         &[
             "outcome", "error", "extract", "message", "response", "rpc/api", "spec", "status", "template",
+            "peer",
         ],
     ),
     ("files", &["response", "status"]),
@@ -126,6 +127,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
             "small_bytes",
             "status",
             "trace",
+            "peer",
         ],
     ),
     (
@@ -158,14 +160,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ),
     (
         "http",
-        &[
-            "authority",
-            "error",
-            "handler",
-            "message",
-            "response",
-            "websocket",
-        ],
+        &["authority", "error", "handler", "response", "websocket", "peer"],
     ),
     (
         "mongrel2",
@@ -183,6 +178,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
             "spec",
             "status",
             "websocket",
+            "peer",
         ],
     ),
     (
@@ -231,6 +227,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
             "target",
             "template",
             "websocket",
+            "peer",
         ],
     ),
     (
@@ -248,6 +245,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
             "rpc/api",
             "rpc/client",
             "websocket",
+            "peer",
         ],
     ),
 ];
@@ -376,7 +374,10 @@ const FUZZED: &[(&str, &[&str])] = &[
         &["v3_message", "v3_worker"],
     ),
     ("brubeck-runtime/src/rpc/codec/limits.rs", &["v3_message"]),
+    ("brubeck-runtime/src/rpc/codec/body.rs", &["v3_message"]),
     ("brubeck-runtime/src/rpc/codec/message.rs", &["v3_message"]),
+    ("brubeck-runtime/src/rpc/codec/reply.rs", &["v3_message"]),
+    ("brubeck-runtime/src/rpc/codec/request.rs", &["v3_message"]),
     ("brubeck-runtime/src/rpc/codec/shorten.rs", &["v3_message"]),
     (
         "brubeck-runtime/src/rpc/codec/mod.rs",

@@ -36,6 +36,7 @@ mod missing;
 #[cfg(feature = "mongrel2")]
 mod mongrel2;
 mod outcome;
+mod peer;
 mod problem;
 mod response;
 mod routing;
@@ -84,7 +85,7 @@ pub use crate::http::Http;
 pub use crate::key_pin::{KeyPin, KeyPinError};
 #[cfg(feature = "legacy")]
 pub use crate::legacy::LegacyService;
-pub use crate::message::{CallerKey, Message, RemoteAddr};
+pub use crate::message::Message;
 pub use crate::method::{Kind, Method, UnknownMethod};
 #[cfg(not(feature = "http"))]
 pub use crate::missing::Http;
@@ -104,6 +105,7 @@ pub use crate::mongrel2::process::{Mongrel2Config, Mongrel2Handler, Mongrel2Serv
 pub use crate::mongrel2::{
     Mongrel2, Mongrel2Connection, Mongrel2ConnectionKind, Mongrel2Control, Mongrel2Counts,
 };
+pub use crate::peer::{CallerKey, RemoteAddr};
 pub use crate::problem::Problem;
 #[cfg(feature = "files")]
 pub use crate::response::File;

@@ -1,7 +1,8 @@
 //! Helpers of the unit tests that use sockets.
 
 use crate::handler::{Application, DispatchMode, HttpResponseFuture};
-use crate::message::{Message, WebClient};
+use crate::message::Message;
+use crate::peer::WebClient;
 use crate::response::{Body, Response};
 use brubeck_zmtp::Endpoint;
 use bytes::Bytes;

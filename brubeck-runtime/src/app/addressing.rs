@@ -3,7 +3,7 @@
 use super::trusted_proxies::{ForwardedRequest, TrustedProxies};
 use crate::authority::codec::{HostPort, parse_host_port};
 use crate::authority::{Authority, HostPattern, Scheme, WebOrigin};
-use crate::message::{RemoteAddr, WebClient};
+use crate::peer::{RemoteAddr, WebClient};
 use http::header::HOST;
 use http::uri::Uri;
 use http::{Method, Request, StatusCode, Version};

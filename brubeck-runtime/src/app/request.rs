@@ -16,8 +16,9 @@ use crate::extract::PendingBody;
 #[cfg(feature = "files")]
 use crate::files::{FileRequest, Files};
 use crate::handler::{PollTimer, poll_inline};
-use crate::message::{Message, WebClient};
+use crate::message::Message;
 use crate::method::{Kind, Method};
+use crate::peer::WebClient;
 use crate::response::http_response::http_response;
 use crate::response::{Body, BodyError, IntoReply, Problem, Response};
 use crate::routing::{BoxFuture as HandlerFuture, Match, MatchedRoute, routed_text};

@@ -5,7 +5,7 @@ use super::inner::{ACCESS_LOG, AppInner};
 use super::route_layers::PassedLayers;
 use super::tower::{AppService, HttpService};
 use crate::handler::{DispatchMode, HttpResponseFuture};
-use crate::message::{RemoteAddr, WebClient};
+use crate::peer::{RemoteAddr, WebClient};
 use crate::response::Body;
 use crate::response::http_response::{LengthSource, apply_framing, error_response};
 use crate::target::path_for_log;

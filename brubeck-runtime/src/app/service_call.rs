@@ -4,9 +4,10 @@
 use super::inner::{ACCESS_LOG, AppInner};
 use super::limits::{ResponseTimeout, acquire_permit};
 use crate::handler::{CallFuture, CatchPanic};
-use crate::message::{CalledOperation, Message};
+use crate::message::Message;
 use crate::method::{Kind, Method};
 use crate::outcome::Outcome;
+use crate::peer::CalledOperation;
 use crate::response::{IntoReply, Payload, Response};
 use crate::routing::{Match, MatchedRoute, routed_text};
 use crate::rpc::api::{CallTarget, Handled, ResponseHandlers};

@@ -51,8 +51,9 @@ pub use upload::{Upload, UploadError};
 pub use user::{CurrentUser, User};
 
 use crate::authority::{Authority, Scheme};
-use crate::message::{CallerKey, Message, RemoteAddr};
+use crate::message::Message;
 use crate::method::{Kind, Method};
+use crate::peer::{CallerKey, RemoteAddr};
 use crate::response::{IntoReply, Rejection};
 use crate::spec::Spec;
 use crate::status::Status;

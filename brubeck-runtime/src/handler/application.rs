@@ -1,7 +1,8 @@
 //! The interface between front ends and applications.
 
 use super::CatchPanic;
-use crate::message::{Message, WebClient};
+use crate::message::Message;
+use crate::peer::WebClient;
 use crate::response::{Body, Response};
 use crate::spec::Spec;
 use crate::template::Templates;

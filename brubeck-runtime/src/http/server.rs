@@ -5,7 +5,7 @@ use super::service::ConnectionService;
 use super::{HttpServer, timeout_stream};
 use crate::authority::Scheme;
 use crate::handler::Stop;
-use crate::message::{RemoteAddr, WebClient};
+use crate::peer::{RemoteAddr, WebClient};
 #[cfg(feature = "http2")]
 use hyper_util::rt::TokioExecutor;
 use hyper_util::rt::TokioTimer;

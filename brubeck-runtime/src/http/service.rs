@@ -4,7 +4,7 @@ use super::HttpServer;
 use super::timeout_stream::{InFlight, InFlightGuard};
 use super::upgrade::{self, PendingUpgrade};
 use crate::handler::{DispatchMode, HttpResponseFuture, validate_request};
-use crate::message::WebClient;
+use crate::peer::WebClient;
 use crate::response::http_response::error_response;
 use crate::response::{Body, BodyError, BoxError, FrameTap, TappedBody};
 use bytes::Bytes;

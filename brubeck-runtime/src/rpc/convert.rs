@@ -5,8 +5,9 @@ use super::api::{
 };
 use super::codec::{ByteStr, CallRequest, WireReply};
 use crate::json_parts::PLACEHOLDER;
-use crate::message::{CallMeta, CalledOperation, Message};
+use crate::message::Message;
 use crate::method::Method;
+use crate::peer::{CallMeta, CalledOperation};
 use crate::response::{Payload, Response};
 use crate::small_bytes;
 use crate::status::Status;

@@ -2,7 +2,7 @@
 
 use super::{TestClient, TestEvents, TestForm, TestResponse, TestUpload};
 use crate::authority::Scheme;
-use crate::message::RemoteAddr;
+use crate::peer::RemoteAddr;
 use crate::response::Body;
 use futures_util::future::BoxFuture;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, COOKIE, HOST};

@@ -3,10 +3,11 @@
 use super::http1::Persistence;
 use crate::authority::Scheme;
 use crate::handler::validate_request;
-use crate::message::{Message, RemoteAddr, WebClient};
+use crate::message::Message;
 use crate::method::Method as ServiceMethod;
 use crate::mongrel2::codec::Mongrel2Request;
 use crate::mongrel2::uploads::body_location;
+use crate::peer::{RemoteAddr, WebClient};
 use crate::rpc::api::Origin;
 use bytes::Bytes;
 use http::uri::PathAndQuery;

@@ -8,8 +8,8 @@ use super::message_format::MessageFormat;
 use super::pipeline::{OutboundChunk, ResponseEnd};
 use super::response_writer::ResponseWriter;
 use super::socket_client_sender::{SEND_WINDOW_BYTES, SocketClientSender};
-use crate::message::WebClient;
 use crate::mongrel2::codec::Mongrel2Request;
+use crate::peer::WebClient;
 use crate::websocket::{
     BroadcastEncoding, BroadcastRoute, ClientId, Close, Closed, ReadProgress, SocketMessage, SocketSender,
     SocketTransport, next_socket_id,

@@ -2,8 +2,8 @@
 
 use super::Operation;
 use crate::json_parts::{self, Written};
-use crate::message::CalledOperation;
 use crate::method::Method;
+use crate::peer::CalledOperation;
 use crate::small_bytes;
 use crate::spec::Spec;
 use crate::trace::Trace;

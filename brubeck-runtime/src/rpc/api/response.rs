@@ -2,8 +2,9 @@
 
 use super::{CallEnd, CallError, CallErrorReason, CallSite, ServiceRequest};
 use crate::json_parts;
-use crate::message::{CalledOperation, Message};
+use crate::message::Message;
 use crate::outcome::Outcome;
+use crate::peer::CalledOperation;
 use crate::status::Status;
 use bytes::Bytes;
 use http::HeaderMap;
