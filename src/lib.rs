@@ -128,8 +128,9 @@ pub use brubeck_runtime::{
     Provides, Query, ReadOperation, Redirect, Rejection, RemoteAddr, Reply, Response, Result, Routed, Routes,
     Running, SameSite, Scheme, ServiceAddress, ServiceRequest, ServiceResponse, Services, Session,
     SessionRecord, SessionStore, Sessions, SignedCookies, SocketMessage, SocketOutcome, SocketSender, Spec,
-    State, Status, Subscription, Text, Trace, TypedCall, TypedHandledCall, TypedResponse, UnknownMethod,
-    Unreachable, Upgrade, Upload, UploadError, UrlError, User, WebSocket, Wire, answered, testing, url,
+    State, Status, Subscription, Text, Trace, TypedCall, TypedCallFuture, TypedHandledCall, TypedResponse,
+    UnknownMethod, Unreachable, Upgrade, Upload, UploadError, UrlError, User, WebSocket, Wire, answered,
+    testing, url,
 };
 
 // Without their feature, some of these items are placeholders: see `missing.rs` of the runtime.

@@ -117,8 +117,8 @@ pub use crate::routing::{Routes, Unreachable, UrlError};
 pub use crate::rpc::api::{
     Call, CallError, CallErrorReason, CallId, CallResult, CallSite, Cancellation, Client, Credentials,
     Deadline, Dialect, Handled, HandledCall, Handles, InvalidCallId, KeyPair, Nowait, Operation, Phase,
-    ServiceAddress, ServiceRequest, ServiceResponse, Services, TypedCall, TypedHandledCall, TypedResponse,
-    Wire,
+    ServiceAddress, ServiceRequest, ServiceResponse, Services, TypedCall, TypedCallFuture, TypedHandledCall,
+    TypedResponse, Wire,
 };
 #[doc(hidden)]
 pub use crate::rpc::api::{Link, Origin, PendingResponse, ResponseBody};

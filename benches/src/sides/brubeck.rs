@@ -28,7 +28,7 @@ pub const ROUTES: Routes<()> = routes![echo_handler];
 
 impl load::Echo for EchoClient {
     async fn echo(&self, note: Note) -> Result<Note> {
-        Ok(EchoClient::echo(self, note).await?.body)
+        Ok(EchoClient::echo(self, note).await?)
     }
 }
 

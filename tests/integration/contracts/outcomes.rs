@@ -103,18 +103,18 @@ async fn typed_call_reaches_the_handler_of_its_operation_whatever_its_arguments(
     let (running, address) = start().await;
     let users = served::UsersClient::new(Client::connect(&address).unwrap());
     assert_eq!(
-        with_timeout(users.me().into_future()).await.unwrap().body,
+        with_timeout(users.me().into_future()).await.unwrap(),
         "it is me"
     );
     for id in ["me", "", "a/b", "..", ".", "%2e", "?x=1", "é", "me/"] {
         let response = with_timeout(users.user(id.into()).into_future()).await.unwrap();
-        assert_eq!(response.body, format!("user {id}"));
+        assert_eq!(response, format!("user {id}"));
     }
     for (a, b) in [("1-2", "3"), ("", ""), ("-", "-"), ("/", "x")] {
         let response = with_timeout(users.pair(a.into(), b.into()).into_future())
             .await
             .unwrap();
-        assert_eq!(response.body, (a.to_owned(), b.to_owned()));
+        assert_eq!(response, (a.to_owned(), b.to_owned()));
     }
     running.stop().await.unwrap();
 }
@@ -145,12 +145,12 @@ async fn typed_calls_of_another_version_end_with_the_variant_that_tells_why() {
     }
     // Neither the path nor the method of an operation need be the same.
     assert_eq!(
-        with_timeout(called.moved().into_future()).await.unwrap().body,
+        with_timeout(called.moved().into_future()).await.unwrap(),
         "found"
     );
     // A service may serve the path of an operation without the contract.
     assert_eq!(
-        with_timeout(called.plain().into_future()).await.unwrap().body,
+        with_timeout(called.plain().into_future()).await.unwrap(),
         "plain"
     );
 
@@ -190,8 +190,7 @@ async fn typed_calls_in_a_dialect_are_routed_by_their_path() {
     assert_eq!(
         with_timeout(users.user("you".into()).into_future())
             .await
-            .unwrap()
-            .body,
+            .unwrap(),
         "user you"
     );
     let refused = with_timeout(users.user("me".into()).into_future())
@@ -202,7 +201,7 @@ async fn typed_calls_in_a_dialect_are_routed_by_their_path() {
         "{refused:?}"
     );
     assert_eq!(
-        with_timeout(users.me().into_future()).await.unwrap().body,
+        with_timeout(users.me().into_future()).await.unwrap(),
         "it is me"
     );
     running.stop().await.unwrap();

@@ -97,10 +97,10 @@ async fn start() -> Peers {
 fn assert_same<T: PartialEq + std::fmt::Debug>(
     sent: &T,
     is_by_path: bool,
-    result: Result<ServiceResponse<T>, CallError>,
+    result: Result<T, CallError>,
 ) {
     match result {
-        Ok(response) => assert_eq!(&response.body, sent),
+        Ok(received) => assert_eq!(&received, sent),
         Err(CallError::Refused(reason)) if is_by_path => {
             assert!(
                 reason.to_string().contains("cannot be called by its path"),
@@ -136,16 +136,16 @@ async fn argument_that_makes_the_path_of_another_operation_is_refused_by_path_on
             && text.contains("`keys::own`"),
         "{text}"
     );
-    assert_eq!(peers.dialect.own().await.unwrap().body, "the own key");
-    assert_eq!(peers.dialect.get("you".into()).await.unwrap().body, "you");
+    assert_eq!(peers.dialect.own().await.unwrap(), "the own key");
+    assert_eq!(peers.dialect.get("you".into()).await.unwrap(), "you");
     let error = peers.dialect.get(String::new()).await.unwrap_err();
     let text = error.to_string();
     assert!(
         matches!(error, CallError::Refused(_)) && text.contains("`name` is \"\""),
         "{text}"
     );
-    assert_eq!(peers.own_protocol.get("me".into()).await.unwrap().body, "me");
-    assert_eq!(peers.own_protocol.get(String::new()).await.unwrap().body, "");
+    assert_eq!(peers.own_protocol.get("me".into()).await.unwrap(), "me");
+    assert_eq!(peers.own_protocol.get(String::new()).await.unwrap(), "");
 }
 
 /// Shrinking is bounded, because a call that is lost takes its whole timeout.

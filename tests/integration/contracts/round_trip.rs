@@ -165,8 +165,8 @@ async fn service() -> (Running, Client) {
 async fn arguments_and_responses_round_trip() {
     let (_running, client) = service().await;
     let slow = SlowEchoClient::new(client);
-    assert_eq!(slow.echo("hi".into(), None).await.unwrap().body.text, "hi");
-    assert_eq!(slow.user(7, "a/b é".into()).await.unwrap().body, "a/b é is 7");
+    assert_eq!(slow.echo("hi".into(), None).await.unwrap().text, "hi");
+    assert_eq!(slow.user(7, "a/b é".into()).await.unwrap(), "a/b é is 7");
     slow.ping().await.unwrap();
 }
 

@@ -71,7 +71,7 @@ fn service_gets_the_texts_that_the_client_has_sent() {
                     .into_future(),
             )
             .unwrap();
-        prop_assert_eq!(response.body, [name.clone(), format, rest.clone()]);
+        prop_assert_eq!(response, [name.clone(), format, rest.clone()]);
         let request: ServiceRequest = untyped::request(name.clone(), rest.clone()).into();
         let response = runtime
             .block_on(untyped_client.send(request).into_future())

@@ -168,7 +168,7 @@ async fn start() -> (TestSiteHandle, EchoClient) {
 
 /// Asserts that an argument is refused before it is sent, and that the error contains the reason.
 #[track_caller]
-fn assert_refused<T: std::fmt::Debug>(result: Result<ServiceResponse<T>, CallError>, reason: &str) {
+fn assert_refused<T: std::fmt::Debug>(result: Result<T, CallError>, reason: &str) {
     match result {
         Err(error @ CallError::Refused(_)) => {
             let text = error.to_string();
@@ -235,7 +235,7 @@ async fn result_that_json_cannot_represent_is_an_error_of_the_service() {
     for (text, reason) in failures {
         assert!(text.contains(reason), "{text}");
     }
-    assert_eq!(echo.made_tree(60).await.unwrap().body, Tree::of_depth(60));
+    assert_eq!(echo.made_tree(60).await.unwrap(), Tree::of_depth(60));
 }
 
 fn shapes() -> impl Strategy<Value = Shape> {
@@ -266,9 +266,9 @@ fn values() -> impl Strategy<Value = serde_json::Value> {
 
 /// Asserts that a value has arrived as it was sent, or was refused with its name.
 #[track_caller]
-fn assert_same<T: PartialEq + std::fmt::Debug>(sent: T, result: Result<ServiceResponse<T>, CallError>) {
+fn assert_same<T: PartialEq + std::fmt::Debug>(sent: T, result: Result<T, CallError>) {
     match result {
-        Ok(response) => assert_eq!(response.body, sent),
+        Ok(received) => assert_eq!(received, sent),
         Err(CallError::Refused(reason)) => {
             assert!(reason.to_string().contains("the argument `value`"), "{reason}");
         }

@@ -20,7 +20,7 @@ pub mod pages {
     #[get(r"^/double/(?<number>\d+)$", crate = trio)]
     pub async fn double(number: u32, services: Services) -> Result<String, CallError> {
         let doubler = framework::DoublerClient::new(services.register(super::DOUBLES, super::SECRET)?);
-        Ok(doubler.double(number).await?.body.to_string())
+        Ok(doubler.double(number).await?.to_string())
     }
 
     /// A client that the state provides.

@@ -222,7 +222,7 @@ async fn send_bytes(address: &str, size: usize, seconds: f64) -> Result {
     let data = Bytes::from(vec![b'x'; size]);
     let once = async || {
         let response = blobs.back_bytes(data.clone()).timeout(LONG_TIMEOUT).await?;
-        if response.body == data {
+        if response == data {
             Result::<()>::Ok(())
         } else {
             Err("the response differs from the request".into())

@@ -39,7 +39,8 @@ impl CallEnd {
     }
 }
 
-/// The result of a call: what awaiting it returns, and an argument of response handlers.
+/// The response of a call or its error: what [`TypedCall::response`](super::TypedCall::response) returns, and an argument of response
+/// handlers.
 ///
 /// ```
 /// use brubeck::CallResult;

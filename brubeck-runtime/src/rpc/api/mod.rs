@@ -46,7 +46,7 @@ pub use request::ServiceRequest;
 pub use response::{Handled, ResponseBody, ServiceResponse};
 pub(crate) use services::ResponseHandlers;
 pub use services::{Link, Origin, PendingResponse, Services};
-pub use typed_call::{TypedCall, TypedHandledCall, TypedResponse};
+pub use typed_call::{TypedCall, TypedCallFuture, TypedHandledCall, TypedResponse};
 
 pub(crate) use call_end::CallEnd;
 pub use call_end::{CallResult, ResultOfCall};

@@ -29,8 +29,10 @@ use std::time::Duration;
 /// }
 ///
 /// # async fn example(slow: SlowEchoClient) -> Result<(), CallError> {
-/// // Wait for the response.
-/// let response: ServiceResponse<String> = slow.echo("hi".into()).timeout(Duration::from_secs(2)).await?;
+/// // Wait for the response, and get its body: the type of the contract.
+/// let text: String = slow.echo("hi".into()).timeout(Duration::from_secs(2)).await?;
+/// // The same, with status and headers.
+/// let response: ServiceResponse<String> = slow.echo("hi".into()).response().await?;
 /// // Wait for the response and for the output of its response handler.
 /// let (response, length) = slow.echo("hi".into()).handled_by::<on_slow>().await?;
 /// // Do not wait: the response handler runs when the response arrives.
@@ -41,7 +43,7 @@ use std::time::Duration;
 ///
 /// Returned by the methods of the client that `#[service_client]` generates.
 ///
-/// A call that is awaited ends by its deadline with a response or a [`CallError`]. The timeout is that of the contract, or
+/// A call that is awaited ends by its deadline with a value or a [`CallError`]. The timeout is that of the contract, or
 /// 10 seconds if the contract sets none. If the service responds with an error status, the result is
 /// [`CallError::Failure`] with the error type of the contract. Dropping the future cancels the call.
 #[must_use = "a call does nothing until it is awaited or sent with `nowait`"]
@@ -128,6 +130,34 @@ impl<O: Operation> TypedCall<O> {
     pub fn id(mut self, id: CallId) -> TypedCall<O> {
         self.call = self.call.id(id);
         self
+    }
+
+    /// Sends the call, and returns the future of the response with its status and headers.
+    ///
+    /// ```
+    /// use brubeck::prelude::*;
+    ///
+    /// #[service_client]
+    /// pub trait Slow {
+    ///     #[call("/service/slow")]
+    ///     async fn slow(&self) -> Result<String, Problem>;
+    /// }
+    ///
+    /// # async fn example(slow: SlowClient) -> Result<(), Box<dyn std::error::Error>> {
+    /// let response = slow.slow().response().await?;
+    /// println!("{}: {}", response.status, response.body); // 200 OK: ..
+    /// # Ok(()) }
+    /// # fn main() {}
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// The future returns a [`CallError`], as awaiting the call does.
+    pub fn response(self) -> TypedResponse<O> {
+        TypedResponse {
+            response: self.call.start(),
+            operation: PhantomData,
+        }
     }
 
     /// Returns the request without sending it.
@@ -226,18 +256,56 @@ impl<O: Operation> fmt::Debug for TypedCall<O> {
 }
 
 impl<O: Operation> IntoFuture for TypedCall<O> {
-    type Output = Result<ServiceResponse<O::Ok>, CallError<O::Error>>;
-    type IntoFuture = TypedResponse<O>;
+    type Output = Result<O::Ok, CallError<O::Error>>;
+    type IntoFuture = TypedCallFuture<O>;
 
     fn into_future(self) -> Self::IntoFuture {
-        TypedResponse {
-            response: self.call.start(),
-            operation: PhantomData,
+        TypedCallFuture {
+            response: self.response(),
         }
     }
 }
 
-/// The future of a [`TypedCall`]. Dropping it cancels the call.
+/// The future of a [`TypedCall`], which returns the value of the contract. Dropping it cancels the call.
+///
+/// ```
+/// use brubeck::prelude::*;
+/// use brubeck::TypedCallFuture;
+///
+/// #[service_client]
+/// pub trait SlowEcho {
+///     #[call("/service/slow")]
+///     async fn echo(&self, text: String) -> Result<String, Problem>;
+/// }
+///
+/// # async fn example(slow: SlowEchoClient) -> Result<(), CallError> {
+/// // The call is sent now, and awaited later.
+/// let call: TypedCallFuture<slow_echo::echo> = slow.echo("hi".into()).into_future();
+/// let text: String = call.await?;
+/// # Ok(()) }
+/// # fn main() {}
+/// ```
+#[must_use = "futures do nothing unless they are awaited"]
+pub struct TypedCallFuture<O> {
+    response: TypedResponse<O>,
+}
+
+impl<O: Operation> fmt::Debug for TypedCallFuture<O> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "TypedCallFuture({})", O::SPEC.name)
+    }
+}
+
+impl<O: Operation> Future for TypedCallFuture<O> {
+    type Output = Result<O::Ok, CallError<O::Error>>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<Self::Output> {
+        let response = ready!(self.response.poll_unpin(cx));
+        Poll::Ready(response.map(|response| response.body))
+    }
+}
+
+/// The future of the response of a [`TypedCall`]; see [`TypedCall::response`]. Dropping it cancels the call.
 ///
 /// ```
 /// use brubeck::prelude::*;
@@ -251,8 +319,8 @@ impl<O: Operation> IntoFuture for TypedCall<O> {
 ///
 /// # async fn example(slow: SlowEchoClient) -> Result<(), CallError> {
 /// // The call is sent now, and awaited later.
-/// let response: TypedResponse<slow_echo::echo> = slow.echo("hi".into()).into_future();
-/// let text = response.await?.body;
+/// let response: TypedResponse<slow_echo::echo> = slow.echo("hi".into()).response();
+/// println!("{}", response.await?.status);
 /// # Ok(()) }
 /// # fn main() {}
 /// ```

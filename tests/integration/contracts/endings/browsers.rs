@@ -57,26 +57,26 @@ async fn ending(kind: String, services: Services, addresses: State<Addresses>) -
         called::StockClient::new(store.clone()),
     );
     let value = match &*kind {
-        "value" => served.value().await?.body,
-        "failure" => served.fails().await?.body,
-        "failure-of-a-contract" => served.refuses().await?.body,
-        "rejected" => called.counts(PRIVATE.into()).await?.body,
-        "unknown-operation" => called.newer().await?.body,
-        "panicked" => served.panics().await?.body,
-        "timed-out" => served.sleeps().timeout(Duration::from_millis(50)).await?.body,
-        "refused" => served.value().header("x-long", PRIVATE.repeat(1000)).await?.body,
+        "value" => served.value().await?,
+        "failure" => served.fails().await?,
+        "failure-of-a-contract" => served.refuses().await?,
+        "rejected" => called.counts(PRIVATE.into()).await?,
+        "unknown-operation" => called.newer().await?,
+        "panicked" => served.panics().await?,
+        "timed-out" => served.sleeps().timeout(Duration::from_millis(50)).await?,
+        "refused" => served.value().header("x-long", PRIVATE.repeat(1000)).await?,
         "refused-registration" => {
             let address = addresses.store.address();
             services.register(address, "another, of 16 characters")?;
             0
         }
-        "too-large" => called.counts("x".repeat(TOO_LONG)).await?.body,
-        "too-large-response" => served.long().await?.body.len() as u32,
-        "unreadable" => called.shelf().await?.body.boxes[0].amount.into(),
-        "may-not-cross" => served.keys().await?.body.len() as u32,
+        "too-large" => called.counts("x".repeat(TOO_LONG)).await?,
+        "too-large-response" => served.long().await?.len() as u32,
+        "unreadable" => called.shelf().await?.boxes[0].amount.into(),
+        "may-not-cross" => served.keys().await?.len() as u32,
         "no-workers" => {
             let nowhere = services.connect(&addresses.nowhere)?;
-            served::StockClient::new(nowhere).value().await?.body
+            served::StockClient::new(nowhere).value().await?
         }
         "without-a-contract" => {
             let response = store
@@ -96,7 +96,7 @@ async fn ending(kind: String, services: Services, addresses: State<Addresses>) -
                 .expect("a script")
                 .0;
             let scripted = Client::over(Arc::new(Scripted(script)));
-            served::StockClient::new(scripted).value().await?.body
+            served::StockClient::new(scripted).value().await?
         }
     };
     Ok(value.to_string())
