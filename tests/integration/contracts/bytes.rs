@@ -114,10 +114,7 @@ async fn assert_bytes_round_trip(client: Client) {
         Err(CallError::Failure { status, error, .. }) => assert_eq!((status.code(), error), (400, image(3))),
         other => panic!("{other:?}"),
     }
-    assert_eq!(
-        pictures.vec(image(5000).to_vec()).await.unwrap(),
-        image(5000)
-    );
+    assert_eq!(pictures.vec(image(5000).to_vec()).await.unwrap(), image(5000));
     let returned = pictures.album("a/b c".into(), album()).await.unwrap();
     let expected = Album {
         title: "a/b c: é".into(),

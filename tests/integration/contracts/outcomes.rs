@@ -102,10 +102,7 @@ async fn start() -> (brubeck::Running, ServiceAddress) {
 async fn typed_call_reaches_the_handler_of_its_operation_whatever_its_arguments() {
     let (running, address) = start().await;
     let users = served::UsersClient::new(Client::connect(&address).unwrap());
-    assert_eq!(
-        with_timeout(users.me().into_future()).await.unwrap(),
-        "it is me"
-    );
+    assert_eq!(with_timeout(users.me().into_future()).await.unwrap(), "it is me");
     for id in ["me", "", "a/b", "..", ".", "%2e", "?x=1", "é", "me/"] {
         let response = with_timeout(users.user(id.into()).into_future()).await.unwrap();
         assert_eq!(response, format!("user {id}"));
@@ -144,15 +141,9 @@ async fn typed_calls_of_another_version_end_with_the_variant_that_tells_why() {
         assert!(text(refused.clone()).contains(part), "{refused}");
     }
     // Neither the path nor the method of an operation need be the same.
-    assert_eq!(
-        with_timeout(called.moved().into_future()).await.unwrap(),
-        "found"
-    );
+    assert_eq!(with_timeout(called.moved().into_future()).await.unwrap(), "found");
     // A service may serve the path of an operation without the contract.
-    assert_eq!(
-        with_timeout(called.plain().into_future()).await.unwrap(),
-        "plain"
-    );
+    assert_eq!(with_timeout(called.plain().into_future()).await.unwrap(), "plain");
 
     let unreadable = with_timeout(called.me().into_future()).await.unwrap_err();
     assert!(matches!(unreadable, CallError::BadReply(_)), "{unreadable:?}");
@@ -200,10 +191,7 @@ async fn typed_calls_in_a_dialect_are_routed_by_their_path() {
         matches!(refused, CallError::Refused(_)) && refused.to_string().contains("`users::me`"),
         "{refused:?}"
     );
-    assert_eq!(
-        with_timeout(users.me().into_future()).await.unwrap(),
-        "it is me"
-    );
+    assert_eq!(with_timeout(users.me().into_future()).await.unwrap(), "it is me");
     running.stop().await.unwrap();
 }
 

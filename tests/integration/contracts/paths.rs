@@ -94,11 +94,7 @@ async fn start() -> Peers {
 
 /// Asserts that the argument has arrived as it was. A call by path may also have been refused, with the name of the operation.
 #[track_caller]
-fn assert_same<T: PartialEq + std::fmt::Debug>(
-    sent: &T,
-    is_by_path: bool,
-    result: Result<T, CallError>,
-) {
+fn assert_same<T: PartialEq + std::fmt::Debug>(sent: &T, is_by_path: bool, result: Result<T, CallError>) {
     match result {
         Ok(received) => assert_eq!(&received, sent),
         Err(CallError::Refused(reason)) if is_by_path => {
