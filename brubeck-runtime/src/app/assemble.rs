@@ -21,7 +21,7 @@ use crate::peer::WebClient;
 use crate::response::http_response::LengthSource;
 use crate::response::{Body, IntoReply, Response};
 use crate::routing::{RouteList, Router, find_unhandled_response, record_mounts};
-use crate::rpc::api::{OpenLink, ResponseHandlers, Services};
+use crate::rpc::api::{OpenLink, ResponseHandlers, ServiceNetwork, Services};
 use crate::spec::{Spec, listing};
 use crate::status::Status;
 use crate::template::Templates;
@@ -56,7 +56,7 @@ impl ErasedApp {
             self.settings.connections.insert(0, connection);
             let connections = std::mem::take(&mut self.settings.connections);
             let drain = self.settings.drain;
-            let application = self.assemble(open_link())?;
+            let application = self.assemble(ServiceNetwork::sockets(open_link()))?;
             application.log_routes();
             Running::open(application, connections, drain).await
         })
@@ -64,17 +64,17 @@ impl ErasedApp {
 
     /// See [`App::into_service`](crate::App::into_service).
     pub(super) fn into_service(self) -> Result<AppService> {
-        Ok(self.assemble(open_link())?.web.clone())
+        Ok(self.assemble(ServiceNetwork::sockets(open_link()))?.web.clone())
     }
 
-    /// Builds the application without its connections. Its clients connect to their services.
+    /// Builds the application of a `TestClient`, without its connections.
     pub(crate) fn into_application(self) -> Result<(Arc<dyn Application>, AppService)> {
-        self.application(open_link())
+        self.application(ServiceNetwork::of_test_client(open_link()))
     }
 
-    /// Builds the application without its connections. Its clients open their links with `open_link`.
-    pub(crate) fn application(self, open_link: OpenLink) -> Result<(Arc<dyn Application>, AppService)> {
-        let assembled = self.assemble(open_link)?;
+    /// Builds the application without its connections. Its clients open their links in `network`.
+    pub(crate) fn application(self, network: ServiceNetwork) -> Result<(Arc<dyn Application>, AppService)> {
+        let assembled = self.assemble(network)?;
         let web = assembled.web.clone();
         Ok((assembled, web))
     }
@@ -84,7 +84,7 @@ impl ErasedApp {
     /// # Errors
     ///
     /// Returns the first mistake of the configuration; see [`App::serve`](crate::App::serve).
-    fn assemble(self, open_link: OpenLink) -> Result<Arc<AssembledApp>> {
+    fn assemble(self, network: ServiceNetwork) -> Result<Arc<AssembledApp>> {
         let ErasedApp {
             routes,
             handlers,
@@ -142,7 +142,7 @@ impl ErasedApp {
             )));
         }
         let mounts = Mounts::new(settings.mounts)?;
-        let services = Services::new(open_link);
+        let services = Services::new(network);
         let latency = routes.iter().map(|_| Arc::new(LatencyTracker::new())).collect();
         record_mounts(&routes);
         let mut route_layers_error = None;

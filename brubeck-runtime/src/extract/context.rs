@@ -106,7 +106,9 @@ impl<S> AppContext<S> {
             }
         }
         let settings = ContextSettings {
-            services: Services::new(Arc::new(|_| Err(crate::Error::new("no services in this test")))),
+            services: Services::new(crate::rpc::api::ServiceNetwork::sockets(Arc::new(|_| {
+                Err(crate::Error::new("no services in this test"))
+            }))),
             response_handlers: Weak::<NoResponseHandlers>::new(),
             cookie_keys: None,
             login_url: None,

@@ -36,7 +36,10 @@ fn caller_context<S>(cx: &Context<S>) -> Option<Arc<CallerContext>> {
 
 /// Binds the client of a contract to the message, so that calls of the client inherit the origin, the deadline, the hop count and the
 /// trace of the message.
+///
+/// In a test, a client that `XClient::at` returned uses the network of the test.
 pub fn client_for<S>(cx: &Context<S>, client: Client) -> Client {
+    let client = cx.settings().services.adopt(client);
     match caller_context(cx) {
         Some(caller) => client.with_caller(caller),
         None => client,

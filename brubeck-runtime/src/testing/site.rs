@@ -8,7 +8,7 @@ use crate::handler::{Application, Stop};
 use crate::message::Message;
 use crate::response::Response;
 use crate::routing::Routes;
-use crate::rpc::api::{Client, Link, OpenLink, RuntimeLinks, ServiceAddress};
+use crate::rpc::api::{Client, Link, OpenLink, RuntimeLinks, ServiceAddress, ServiceNetwork};
 use crate::rpc::client::Pool;
 use brubeck_zmtp::{InMemory, Transport};
 use std::sync::Arc;
@@ -61,11 +61,11 @@ pub struct TestSite {
     services: Vec<(Service, AssembleFn)>,
 }
 
-/// Assembles an application whose clients open their links with the function that is passed.
-type AssembleFn = Box<dyn FnOnce(OpenLink) -> Result<(Arc<dyn Application>, AppService)> + Send>;
+/// Assembles an application whose clients open their links in the network that is passed.
+type AssembleFn = Box<dyn FnOnce(ServiceNetwork) -> Result<(Arc<dyn Application>, AppService)> + Send>;
 
 fn assemble_fn(app: ErasedApp) -> AssembleFn {
-    Box::new(|open_link| app.application(open_link))
+    Box::new(|network| app.application(network))
 }
 
 impl TestSite {
@@ -115,11 +115,11 @@ impl TestSite {
         let (stop, stop_signal) = Stop::new();
         let mut running_services = JoinSet::new();
         for (service, assemble) in self.services {
-            let (application, _) = assemble(open_link.clone())?;
+            let (application, _) = assemble(ServiceNetwork::of_site(open_link.clone()))?;
             let connection = service.open_over(&network, Protection::None, application).await?;
             running_services.spawn((connection.serve)(stop_signal.clone()));
         }
-        let (application, web) = (self.application)(open_link.clone())?;
+        let (application, web) = (self.application)(ServiceNetwork::of_site(open_link.clone()))?;
         Ok(TestSiteHandle {
             sockets: TestSockets::new(application.clone(), Some(stop_signal)),
             application,

@@ -19,6 +19,7 @@ mod error_text;
 mod handled_call;
 #[cfg(feature = "metrics")]
 pub(crate) mod metrics;
+mod network;
 mod nowait;
 mod request;
 mod response;
@@ -53,8 +54,8 @@ pub use call_end::{CallResult, ResultOfCall};
 pub(crate) use client::CallerContext;
 #[cfg(feature = "services")]
 pub(crate) use credentials::{CredentialKind, KeySource};
+pub(crate) use network::{OpenLink, ServiceNetwork};
 pub(crate) use request::{JsonObjectWriter, merge_objects};
 pub(crate) use response::CallTarget;
 pub(crate) use runtimes::RuntimeLinks;
-pub(crate) use services::OpenLink;
 pub(crate) use timer::DeadlineTimer;

@@ -25,6 +25,7 @@ pub(crate) struct RuntimeLinks(Arc<SharedLinks>);
 struct SharedLinks {
     service: ServiceAddress,
     open: OpenLink,
+    is_lazy: bool,
     links: RwLock<OpenLinks>,
 }
 
@@ -37,17 +38,22 @@ struct OpenLinks {
 impl RuntimeLinks {
     /// Opens the link of the current runtime now, so that a mistake in the address is reported here.
     pub(crate) fn open(service: &ServiceAddress, open: OpenLink) -> crate::Result<Arc<dyn Link>> {
-        let links = RuntimeLinks::lazy(service.clone(), open);
+        let links = RuntimeLinks::new(service.clone(), open, false);
         links.0.current()?;
         Ok(Arc::new(links))
     }
 
     /// Opens each link when it is first used. If that fails, the call fails, and the next call tries again.
     pub(crate) fn lazy(service: ServiceAddress, open: OpenLink) -> RuntimeLinks {
+        RuntimeLinks::new(service, open, true)
+    }
+
+    fn new(service: ServiceAddress, open: OpenLink, is_lazy: bool) -> RuntimeLinks {
         let workers = service.addresses().map(str::to_owned).collect();
         RuntimeLinks(Arc::new(SharedLinks {
             service,
             open,
+            is_lazy,
             links: RwLock::new(OpenLinks {
                 by_runtime: Vec::new(),
                 workers,
@@ -171,6 +177,10 @@ impl Link for RuntimeLinks {
 
     fn address(&self) -> &str {
         self.0.service.address()
+    }
+
+    fn lazy_service(&self) -> Option<&ServiceAddress> {
+        self.0.is_lazy.then_some(&self.0.service)
     }
 
     fn response_unreadable(&self, worker: &str) {

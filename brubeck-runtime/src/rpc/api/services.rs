@@ -1,8 +1,8 @@
 //! The services that an application calls, and the links to them.
 
 use super::{
-    CallError, CallErrorReason, CallSite, CallTarget, CallerContext, Client, Credentials, Handled,
-    ResponseBody, RuntimeLinks, ServiceAddress, ServiceRequest, ServiceResponse,
+    CallError, CallErrorReason, CallSite, CallTarget, CallerContext, Client, Credentials, Handled, OpenLink,
+    ResponseBody, RuntimeLinks, ServiceAddress, ServiceNetwork, ServiceRequest, ServiceResponse,
 };
 use crate::message::Message;
 use bytes::Bytes;
@@ -11,9 +11,6 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::time::Instant;
-
-/// Opens the link to a service.
-pub(crate) type OpenLink = Arc<dyn Fn(&ServiceAddress) -> crate::Result<Arc<dyn Link>> + Send + Sync>;
 
 /// The services that an application calls, as a handler argument.
 ///
@@ -34,7 +31,7 @@ pub(crate) type OpenLink = Arc<dyn Fn(&ServiceAddress) -> crate::Result<Arc<dyn 
 /// runs. A registered service stays connected until the application ends; do not register addresses that come from requests.
 #[derive(Clone)]
 pub struct Services {
-    open: OpenLink,
+    network: ServiceNetwork,
     registered: Arc<Mutex<HashMap<String, Registered>>>,
     caller: Option<Arc<CallerContext>>,
 }
@@ -45,9 +42,9 @@ struct Registered {
 }
 
 impl Services {
-    pub(crate) fn new(open: OpenLink) -> Services {
+    pub(crate) fn new(network: ServiceNetwork) -> Services {
         Services {
-            open,
+            network,
             registered: Arc::default(),
             caller: None,
         }
@@ -58,6 +55,18 @@ impl Services {
         Services {
             caller,
             ..self.clone()
+        }
+    }
+
+    /// Returns a client of the state, which uses the network of the test if the application runs in one.
+    pub(crate) fn adopt(&self, client: Client) -> Client {
+        let Some((service, open)) = self.network.replacement(&client) else {
+            return client;
+        };
+        match self.link_over(&service, open.clone()) {
+            Ok(link) => Client::over(link),
+            // The call fails with the same error, and names its operation.
+            Err(_) => Client::over(Arc::new(RuntimeLinks::lazy(service, open))),
         }
     }
 
@@ -129,6 +138,10 @@ impl Services {
 
     /// Returns the link to `service`, which is opened if the service is not registered yet.
     fn link(&self, service: &ServiceAddress) -> Result<Arc<dyn Link>, CallError> {
+        self.link_over(service, self.network.open.clone())
+    }
+
+    fn link_over(&self, service: &ServiceAddress, open: OpenLink) -> Result<Arc<dyn Link>, CallError> {
         let address = service.address();
         let refused = |reason: CallErrorReason| {
             let trace = self.caller.as_deref().map(|caller| &caller.trace);
@@ -145,8 +158,7 @@ impl Services {
                 )),
             };
         }
-        let link = RuntimeLinks::open(service, self.open.clone())
-            .map_err(|error| refused(CallErrorReason::of(error)))?;
+        let link = RuntimeLinks::open(service, open).map_err(|error| refused(CallErrorReason::of(error)))?;
         let known = Registered {
             address: service.clone(),
             link: link.clone(),
@@ -203,6 +215,12 @@ pub trait Link: Send + Sync + 'static {
     /// Returns an [`Error`](crate::Error) as [`Client::remove_worker`] does. The default implementation always returns an error.
     fn remove_worker(&self, address: &str) -> crate::Result<bool> {
         Err(self.fixed_workers_error(address))
+    }
+
+    /// Returns the service of a link that is opened by its first call.
+    #[doc(hidden)]
+    fn lazy_service(&self) -> Option<&ServiceAddress> {
+        None
     }
 
     /// Returns `true` if the link can send no more calls, because the tokio runtime of its tasks has ended.
