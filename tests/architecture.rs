@@ -821,7 +821,7 @@ fn the_table_of_imports_has_no_cycle() {
 
 #[test]
 fn files_have_no_import_cycle() {
-    for krate in ["brubeck-runtime", "brubeck-zmtp"] {
+    for krate in ["brubeck-runtime", "brubeck-sockets", "brubeck-zmtp"] {
         let sources = sources(krate);
         let file_of = |path: &[String]| {
             (1..=path.len()).rev().find_map(|length| {
@@ -923,7 +923,7 @@ fn zmtp_does_not_depend_on_brubeck() {
 #[test]
 fn every_codec_has_a_fuzz_target() {
     let is_codec = |file: &str| file.contains("/codec/") || file.ends_with("/codec.rs");
-    let files: BTreeSet<String> = ["brubeck-runtime", "brubeck-zmtp"]
+    let files: BTreeSet<String> = ["brubeck-runtime", "brubeck-sockets", "brubeck-zmtp"]
         .iter()
         .flat_map(|krate| sources(krate))
         .map(|source| source.file)
@@ -948,7 +948,7 @@ fn every_codec_has_a_fuzz_target() {
 #[test]
 fn type_names_are_unique() {
     let mut declared: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    for source in ["brubeck-runtime", "brubeck-zmtp"]
+    for source in ["brubeck-runtime", "brubeck-sockets", "brubeck-zmtp"]
         .iter()
         .flat_map(|krate| sources(krate))
         .filter(|source| !STAND_INS.contains(&source.module.last().map_or("", String::as_str)))
@@ -984,9 +984,15 @@ fn type_names_are_unique() {
 #[test]
 fn replaced_identifiers_do_not_come_back() {
     let mut broken = Vec::new();
-    for source in ["brubeck-runtime", "brubeck-zmtp", "brubeck-macros", ""]
-        .iter()
-        .flat_map(|krate| sources(krate))
+    for source in [
+        "brubeck-runtime",
+        "brubeck-sockets",
+        "brubeck-zmtp",
+        "brubeck-macros",
+        "",
+    ]
+    .iter()
+    .flat_map(|krate| sources(krate))
     {
         let is_part_of_word = |c: char| c.is_alphanumeric() || c == '_';
         for (at, word) in source
@@ -1015,7 +1021,7 @@ fn the_list_of_replaced_identifiers_is_sorted() {
 #[test]
 fn dyn_any_is_stored_in_one_place_only() {
     let mut broken = Vec::new();
-    for source in ["brubeck-runtime", "brubeck-zmtp"]
+    for source in ["brubeck-runtime", "brubeck-sockets", "brubeck-zmtp"]
         .iter()
         .flat_map(|krate| sources(krate))
     {
@@ -1033,9 +1039,14 @@ fn dyn_any_is_stored_in_one_place_only() {
 #[test]
 fn paths_do_not_use_super_twice() {
     let mut broken = Vec::new();
-    for source in ["brubeck-runtime", "brubeck-zmtp", "brubeck-macros"]
-        .iter()
-        .flat_map(|krate| sources(krate))
+    for source in [
+        "brubeck-runtime",
+        "brubeck-sockets",
+        "brubeck-zmtp",
+        "brubeck-macros",
+    ]
+    .iter()
+    .flat_map(|krate| sources(krate))
     {
         for (at, _) in source.code.match_indices("super::super::") {
             broken.push(format!("{}:{}", source.file, source.line(at)));

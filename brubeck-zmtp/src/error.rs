@@ -3,6 +3,8 @@
 use std::fmt;
 use std::io;
 
+use brubeck_sockets::Holder;
+
 use crate::{Endpoint, EndpointError};
 
 /// An error that occurred while opening a socket.
@@ -12,7 +14,12 @@ pub enum TransportError {
     /// The endpoint is malformed, or the operation does not support it.
     Endpoint(EndpointError),
     /// Another socket is bound to the endpoint.
-    InUse(Endpoint),
+    InUse {
+        /// The endpoint.
+        endpoint: Endpoint,
+        /// The process that has bound it.
+        holder: Holder,
+    },
     /// The endpoint could not be bound.
     Bind {
         /// The endpoint.
@@ -28,11 +35,8 @@ impl fmt::Display for TransportError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Endpoint(error) => error.fmt(f),
-            Self::InUse(endpoint) => write!(
-                f,
-                "cannot bind {endpoint}: it is already in use; stop the process that uses it, or choose another endpoint"
-            ),
-            Self::Bind { endpoint, source } => match bind_advice(source.kind()) {
+            Self::InUse { endpoint, holder } => write!(f, "cannot bind {endpoint}: {holder}"),
+            Self::Bind { endpoint, source } => match bind_advice(source) {
                 Some(advice) => write!(f, "cannot bind {endpoint}: {source}; {advice}"),
                 None => write!(f, "cannot bind {endpoint}: {source}"),
             },
@@ -42,8 +46,10 @@ impl fmt::Display for TransportError {
 }
 
 /// Returns how to mend the usual errors of binding an address.
-fn bind_advice(kind: io::ErrorKind) -> Option<&'static str> {
-    match kind {
+fn bind_advice(error: &io::Error) -> Option<&'static str> {
+    // An error with a text of its own has its advice in it.
+    error.raw_os_error()?;
+    match error.kind() {
         io::ErrorKind::PermissionDenied => Some(
             "choose a port from 1024 on, or a path in a folder that this process may write to, or give it the permission",
         ),
@@ -58,7 +64,7 @@ impl std::error::Error for TransportError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Bind { source, .. } | Self::Io(source) => Some(source),
-            Self::Endpoint(_) | Self::InUse(_) => None,
+            Self::Endpoint(_) | Self::InUse { .. } => None,
         }
     }
 }

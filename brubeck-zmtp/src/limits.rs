@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::listener::OWNER_ONLY;
+
 /// The linger time of a socket that is dropped instead of shut down. Accepted messages are sent for at most this long.
 pub const LINGER: Duration = Duration::from_secs(1);
 
@@ -54,6 +56,8 @@ pub struct ServerLimits {
     /// Capacity of the queue to one peer, in messages, including messages that are being written. A peer whose queue
     /// overflows is disconnected. Default: 16,384. 0 counts as 1.
     pub peer_queue_messages: usize,
+    /// Mode of the file of a Unix socket. Default: 0600, so that only the user of this process can connect.
+    pub ipc_mode: u32,
 }
 
 impl Default for ServerLimits {
@@ -71,6 +75,7 @@ impl Default for ServerLimits {
             write_stall_timeout: Duration::from_secs(10),
             peer_queue_bytes: 64 << 20,
             peer_queue_messages: 16_384,
+            ipc_mode: OWNER_ONLY,
         }
     }
 }

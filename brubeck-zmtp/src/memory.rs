@@ -17,8 +17,8 @@ use crate::link::{Backoff, STABLE_AFTER, ShutdownReason, ShutdownSignal, shutdow
 use crate::queue::{EventSender, event_queue, message_size};
 use crate::server::{OutgoingQueue, ServerCommand};
 use crate::{
-    ClientEvent, DealerClient, Endpoint, Generation, LinkConfig, LinkState, RouterServer, RoutingId,
-    ServerEvent, ServerLimits, ServerSender, Transport, TransportError,
+    ClientEvent, DealerClient, Endpoint, Generation, Holder, LinkConfig, LinkState, ListenerHandle,
+    RouterServer, RoutingId, ServerEvent, ServerLimits, ServerSender, Transport, TransportError,
 };
 
 /// A transport within the process, in which endpoints are only names.
@@ -102,7 +102,7 @@ impl Transport for InMemory {
     ) -> BoxFuture<'_, Result<RouterServer, TransportError>> {
         let slot = self.slot(&endpoint);
         Box::pin(async move {
-            let (sender, inbound) = event_queue(limits.inbound_messages, limits.inbound_bytes);
+            let (sender, mut inbound) = event_queue(limits.inbound_messages, limits.inbound_bytes);
             let bound = Arc::new(BoundServer {
                 inbound: sender,
                 peers: Mutex::default(),
@@ -116,15 +116,22 @@ impl Transport for InMemory {
                 free
             });
             if !was_free {
-                return Err(TransportError::InUse(endpoint));
+                return Err(TransportError::InUse {
+                    endpoint,
+                    holder: Holder::ThisProcess,
+                });
             }
             let (outbound, queue) = ServerSender::to_queue();
             let (shutdown, signal) = shutdown_channel();
-            tokio::spawn(serve(ServedEndpoint { server: bound, slot }, queue, signal));
+            let served = ServedEndpoint { server: bound, slot };
+            let listener = served.listener();
+            inbound.close_with(&listener);
+            tokio::spawn(serve(served, queue, signal));
             Ok(RouterServer {
                 local: endpoint,
                 inbound,
                 outbound,
+                listener,
                 shutdown,
             })
         })
@@ -165,10 +172,33 @@ struct ServedEndpoint {
     slot: EndpointSlot,
 }
 
+impl ServedEndpoint {
+    /// Returns a handle that releases the endpoint. The clients stay connected.
+    fn listener(&self) -> ListenerHandle {
+        let (server, slot) = (Arc::downgrade(&self.server), self.slot.clone());
+        ListenerHandle::new(move || {
+            if let Some(server) = server.upgrade() {
+                release(&slot, &server);
+            }
+        })
+    }
+}
+
+/// Releases the endpoint, unless another server has bound it meanwhile.
+fn release(slot: &EndpointSlot, server: &Arc<BoundServer>) {
+    slot.send_if_modified(|current| {
+        let is_own = current.as_ref().is_some_and(|bound| Arc::ptr_eq(bound, server));
+        if is_own {
+            *current = None;
+        }
+        is_own
+    });
+}
+
 impl Drop for ServedEndpoint {
     fn drop(&mut self) {
         // Release the endpoint before disconnecting the clients, so that they do not reconnect to this server.
-        self.slot.send_replace(None);
+        release(&self.slot, &self.server);
         // Dropping the senders disconnects the clients, after they have received the messages that are queued.
         self.server.peers().clear();
     }

@@ -3,6 +3,7 @@
 use super::signals::{SignalListener, StopSignal};
 use crate::error::{Error, Result};
 use crate::handler::{Application, Connection, Stop};
+use brubeck_sockets::ListenerGuard;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -28,6 +29,9 @@ pub struct Running {
     application: Arc<dyn Application>,
     addresses: Vec<String>,
     connections: JoinSet<()>,
+    /// Closed when the application is dropped: the tasks of the connections end later, and until then the next start would find the
+    /// addresses in use.
+    listeners: Vec<ListenerGuard>,
     stop: watch::Sender<bool>,
     drain: Duration,
 }
@@ -47,12 +51,14 @@ impl Running {
             application,
             addresses: Vec::new(),
             connections: JoinSet::new(),
+            listeners: Vec::new(),
             stop,
             drain,
         };
         for connection in opened {
             tracing::info!(address = connection.address, "serving");
             running.addresses.push(connection.address);
+            running.listeners.extend(connection.listeners);
             running.connections.spawn((connection.serve)(stop_signal.clone()));
         }
         Ok(running)
@@ -272,7 +278,14 @@ mod tests {
                 Box::pin(std::future::pending())
             });
             let address = "test".to_owned();
-            Box::pin(async { Ok(OpenConnection { address, serve }) })
+            let listeners = Vec::new();
+            Box::pin(async {
+                Ok(OpenConnection {
+                    address,
+                    serve,
+                    listeners,
+                })
+            })
         }
     }
 

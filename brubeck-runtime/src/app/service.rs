@@ -16,10 +16,8 @@ use crate::rpc::server::{
     serve_error, service_specs,
 };
 use crate::secret::Secret;
-use brubeck_zmtp::{Endpoint, LINGER, RouterServer, ServerEvent, ServerLimits, Transport, WrappedZmtp};
+use brubeck_zmtp::{LINGER, RouterServer, ServerEvent, ServerLimits, Transport, WrappedZmtp};
 use futures_util::future::BoxFuture;
-use std::fs::Permissions;
-use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 
 /// Room for the envelope and headers of a message, in bytes, in addition to its body.
@@ -338,17 +336,13 @@ impl Service {
             .server(endpoint, self.server_limits())
             .await
             .map_err(|error| serve_error(&self.address, error))?;
-        if let (Endpoint::Ipc(path), false) = (&server.local, self.uids.is_empty()) {
-            // Other users can open the socket then. Each connection is checked.
-            std::fs::set_permissions(path, Permissions::from_mode(0o666))
-                .map_err(|error| Error::because(format!("cannot serve at {}", self.address), error))?;
-        }
         let sessions = CallerSessions::new(
             self.worker_config(protection),
             application.clone(),
             server.outbound.clone(),
         )?;
         let address = server.local.to_string();
+        let listeners = vec![server.listener.guard()];
         // Without dialects no message reaches this handler.
         let serves_dialects = self.dialects.is_some();
         let passphrase = self.dialects.unwrap_or_default();
@@ -361,6 +355,7 @@ impl Service {
         Ok(OpenConnection {
             address,
             serve: Box::new(|stop| Box::pin(bound.serve(server, stop))),
+            listeners,
         })
     }
 
@@ -405,6 +400,10 @@ impl Service {
             unadmitted_message_bytes: Some(MAX_UNADMITTED_MESSAGE),
             ..ServerLimits::default()
         };
+        if !self.uids.is_empty() {
+            // Other users can open the socket then. Each connection is checked.
+            limits.ipc_mode = 0o666;
+        }
         if let Some(connections) = self.max_connections {
             (limits.max_connections, limits.max_connections_per_address) = (connections, connections);
         }
@@ -465,6 +464,8 @@ impl ServiceServer {
             }
         });
         stop.requested().await;
+        // A successor can bind the address while this process finishes its calls.
+        server.listener.close();
         self.sessions.drain();
         self.legacy.drain();
         self.sessions.wait_until_idle().await;

@@ -6,6 +6,7 @@ use crate::peer::WebClient;
 use crate::response::{Body, Response};
 use crate::spec::Spec;
 use crate::template::Templates;
+use brubeck_sockets::ListenerGuard;
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Either};
 use std::future::Ready;
@@ -135,6 +136,8 @@ pub struct OpenConnection {
     pub address: String,
     /// Serves until the stop is requested, and then until all accepted messages are answered.
     pub serve: Box<dyn FnOnce(Stop) -> BoxFuture<'static, ()> + Send>,
+    /// The listeners of the connection. They are closed when the application is dropped, before the drop returns.
+    pub listeners: Vec<ListenerGuard>,
 }
 
 /// Signals a [`Connection`] to stop accepting messages.

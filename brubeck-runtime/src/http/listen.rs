@@ -2,171 +2,150 @@
 
 use super::ListenAddress;
 use crate::error::Error;
+use brubeck_sockets::{
+    BindError, CHECK_INTERVAL, Holder, Listener, ListenerGuard, PeerSocket, TcpOptions, UnixOptions, lookup,
+};
 use std::collections::HashMap;
 use std::io;
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::net::{UnixListener, UnixStream};
+use tokio::net::{TcpStream, UnixStream};
+use tokio::time::Instant;
 
 /// A TCP or Unix socket that accepts connections.
-pub(super) enum HttpListener {
-    Tcp(TcpListener),
-    Unix {
-        /// `None` for an inherited socket, whose file belongs to the parent process.
-        // Declared before `listener`, so that the file is removed before the socket is closed. In the other order, another
-        // process could bind the path in between, and its file would be removed.
-        _file: Option<UnixSocketFile>,
-        listener: UnixListener,
-    },
-}
-
-/// The file of a Unix socket, which is removed on drop.
-pub(super) struct UnixSocketFile(PathBuf);
-
-impl Drop for UnixSocketFile {
-    fn drop(&mut self) {
-        if let Err(error) = std::fs::remove_file(&self.0) {
-            tracing::debug!(file = %self.0.display(), %error, "cannot remove the socket file");
-        }
-    }
+pub(super) struct HttpListener {
+    sockets: Listener,
+    /// The time at which the file of a Unix socket is looked at. An accept that is cancelled must not put it off.
+    next_check: Mutex<Instant>,
 }
 
 impl HttpListener {
     /// Binds the socket, or takes the inherited one. Also returns what follows `http` or `https` in its URL:
     /// `://127.0.0.1:6767`, `+unix:///run/web.sock`, or `+unix://inherited`.
     pub(super) async fn open(address: &ListenAddress) -> crate::Result<(HttpListener, String)> {
-        match address {
-            ListenAddress::Tcp(address) => {
-                let bind_error = |error| tcp_error(address, error);
-                let listener = TcpListener::bind(address).await.map_err(bind_error)?;
-                let url = format!("://{}", listener.local_addr().map_err(bind_error)?);
-                Ok((HttpListener::Tcp(listener), url))
+        let (sockets, url) = match address {
+            ListenAddress::Tcp(address) => bind_tcp(address).await?,
+            ListenAddress::Unix(path) => {
+                let bound = Listener::bind_unix(path, UnixOptions::default()).await;
+                let sockets = bound
+                    .map_err(|error| Error::because(format!("cannot listen at {}", path.display()), error))?;
+                (sockets, format!("+unix://{}", path.display()))
             }
-            ListenAddress::Unix(path) => bind_unix(path).await,
             #[cfg(feature = "systemd")]
-            ListenAddress::Inherited => inherit_socket(),
-        }
+            ListenAddress::Inherited(name) => {
+                let inherited = brubeck_sockets::inherit(name.as_deref());
+                let sockets = inherited.map_err(|error| Error::because("cannot listen", error))?;
+                let url = match sockets.addresses().first() {
+                    Some(address) => format!("://{address}"),
+                    None => "+unix://inherited".to_owned(),
+                };
+                (sockets, url)
+            }
+        };
+        let listener = HttpListener {
+            sockets,
+            next_check: Mutex::new(Instant::now() + CHECK_INTERVAL),
+        };
+        Ok((listener, url))
+    }
+
+    /// Returns a guard that closes the listener.
+    pub(super) fn guard(&self) -> ListenerGuard {
+        self.sockets.handle().guard()
     }
 
     /// Accepts a connection. Also returns the IP address of the peer, or `None` for a Unix socket.
     pub(super) async fn accept(&self) -> io::Result<(AcceptedStream, Option<IpAddr>)> {
-        match self {
-            HttpListener::Tcp(listener) => {
-                let (stream, peer) = listener.accept().await?;
+        match self.sockets.accept().await? {
+            PeerSocket::Tcp(stream, peer) => {
                 // Nagle's algorithm would delay small responses until the peer acknowledges earlier ones. If the option cannot
                 // be set, the connection still works.
                 let _ = stream.set_nodelay(true);
                 Ok((AcceptedStream::Tcp(stream), Some(peer.ip().to_canonical())))
             }
-            HttpListener::Unix { listener, .. } => {
-                let (stream, _) = listener.accept().await?;
-                Ok((AcceptedStream::Unix(stream), None))
-            }
+            PeerSocket::Unix(stream) => Ok((AcceptedStream::Unix(stream), None)),
+        }
+    }
+
+    /// Binds the path of a Unix socket again if its file is removed. Never returns.
+    pub(super) async fn keep_name(&self) {
+        if !self.sockets.has_name() {
+            return std::future::pending().await;
+        }
+        loop {
+            let next = *self.next_check.lock().unwrap_or_else(PoisonError::into_inner);
+            tokio::time::sleep_until(next).await;
+            self.sockets.check();
+            *self.next_check.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now() + CHECK_INTERVAL;
         }
     }
 }
 
+async fn bind_tcp(address: &str) -> crate::Result<(Listener, String)> {
+    let resolved = match address.rsplit_once(':').map(|(host, port)| (host, port.parse())) {
+        // Brackets and malformed addresses are left to the parser of the standard library.
+        Some((host, Ok(port))) if !host.is_empty() && !host.contains([':', '[']) => lookup(host, port).await,
+        _ => tokio::net::lookup_host(address).await.map(Vec::from_iter),
+    };
+    let addresses = resolved.map_err(|error| tcp_error(address, error.into()))?;
+    let sockets =
+        Listener::bind_tcp(&addresses, TcpOptions::default()).map_err(|error| tcp_error(address, error))?;
+    let url = sockets.addresses().first().map(|bound| format!("://{bound}"));
+    if sockets.addresses().len() > 1 {
+        tracing::info!(address, addresses = ?sockets.addresses(), "bound the addresses of the host");
+    }
+    Ok((sockets, url.unwrap_or_default()))
+}
+
 /// Creates the error of binding a TCP address, with a way to mend it.
-fn tcp_error(address: &str, error: io::Error) -> Error {
+fn tcp_error(address: &str, error: BindError) -> Error {
     let has_port = match address.rsplit_once(':') {
         Some((host, port)) => !port.is_empty() && (host.ends_with(']') || !host.contains(':')),
         None => false,
     };
     let port = address.rsplit(':').next().unwrap_or_default();
+    let error = match error {
+        BindError::InUse(Holder::ThisProcess) => {
+            return Error::new(format!(
+                "cannot listen at {address}: this process uses the port already; stop that application first, or choose another port (0 \
+                 stands for any free one)"
+            ));
+        }
+        error => io::Error::from(error),
+    };
     let advice = match error.kind() {
         _ if !has_port => match address.parse() {
             Ok(IpAddr::V6(_)) => format!("the port is missing; write the address as `[{address}]:8080`"),
-            _ if address.is_empty() => "the address is empty; write a host and a port, such as `127.0.0.1:8080`".to_owned(),
-            _ => format!("the port is missing; add one, such as `{}:8080`", address.trim_end_matches(':')),
+            _ if address.is_empty() => {
+                "the address is empty; write a host and a port, such as `127.0.0.1:8080`".to_owned()
+            }
+            _ => format!(
+                "the port is missing; add one, such as `{}:8080`",
+                address.trim_end_matches(':')
+            ),
         },
         _ if port.parse::<u16>().is_err() => {
             format!("`{port}` is not a port; write a number up to 65535, such as `127.0.0.1:8080`")
         }
         io::ErrorKind::AddrInUse => {
-            "the port is in use; stop the program that uses it, or choose another port (0 stands for any free one)".to_owned()
+            return Error::new(format!(
+                "cannot listen at {address}: the port is in use by another program; stop it, or choose another port (0 stands for any free \
+                 one)"
+            ));
         }
         io::ErrorKind::PermissionDenied => {
             "this process may not use the port; choose one from 1024 on, or give it the permission".to_owned()
         }
         io::ErrorKind::AddrNotAvailable => {
-            "this machine does not have the address; use 127.0.0.1 for local clients, or 0.0.0.0 for all".to_owned()
+            "this machine does not have the address; use 127.0.0.1 for local clients, or 0.0.0.0 for all"
+                .to_owned()
         }
         _ => "use the name or the IP address of this machine, such as 127.0.0.1, and a port".to_owned(),
     };
     Error::because(format!("cannot listen at {address}: {advice}"), error)
-}
-
-async fn bind_unix(path: &Path) -> crate::Result<(HttpListener, String)> {
-    let bind_error = |error| Error::because(format!("cannot listen at {}", path.display()), error);
-    match UnixStream::connect(path).await {
-        Ok(_) => {
-            return Err(Error::new(format!(
-                "cannot listen at {}: the socket is in use; stop the program that uses it, or choose another path",
-                path.display()
-            )));
-        }
-        // Nothing listens: the file was left behind by a process that is gone. Any other error, such as a full backlog or a
-        // missing permission, does not show this. The file is kept then, and binding fails.
-        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused && is_socket_file(path) => {
-            std::fs::remove_file(path).map_err(bind_error)?;
-        }
-        Err(_) => {}
-    }
-    let listener = UnixListener::bind(path).map_err(bind_error)?;
-    let listener = HttpListener::Unix {
-        _file: Some(UnixSocketFile(path.to_owned())),
-        listener,
-    };
-    Ok((listener, format!("+unix://{}", path.display())))
-}
-
-/// Returns `true` for a socket. Connecting to a file of another type, which must be kept, is refused as well.
-fn is_socket_file(path: &Path) -> bool {
-    std::fs::symlink_metadata(path)
-        .is_ok_and(|file| std::os::unix::fs::FileTypeExt::is_socket(&file.file_type()))
-}
-
-/// Takes the first inherited socket, which must be a TCP or a Unix stream socket.
-#[cfg(feature = "systemd")]
-fn inherit_socket() -> crate::Result<(HttpListener, String)> {
-    let unusable = |error| Error::because("cannot use the inherited socket", error);
-    let mut sockets = listenfd::ListenFd::from_env();
-    let unsuitable = match sockets.take_tcp_listener(0) {
-        Ok(Some(listener)) => {
-            listener.set_nonblocking(true).map_err(unusable)?;
-            let url = format!("://{}", listener.local_addr().map_err(unusable)?);
-            let listener = TcpListener::from_std(listener).map_err(unusable)?;
-            return Ok((HttpListener::Tcp(listener), url));
-        }
-        Ok(None) => {
-            return Err(Error::new(
-                "no socket was inherited: start the program with a systemd `.socket` unit or with `systemfd`",
-            ));
-        }
-        Err(error) => error,
-    };
-    // After an error the socket can still be taken.
-    let unsuitable = match sockets.take_unix_listener(0) {
-        Ok(Some(listener)) => {
-            listener.set_nonblocking(true).map_err(unusable)?;
-            let listener = HttpListener::Unix {
-                _file: None,
-                listener: UnixListener::from_std(listener).map_err(unusable)?,
-            };
-            return Ok((listener, "+unix://inherited".to_owned()));
-        }
-        Ok(None) => unsuitable,
-        Err(error) => error,
-    };
-    Err(Error::because(
-        "cannot use the inherited socket, which must be a TCP or Unix stream socket",
-        unsuitable,
-    ))
 }
 
 /// Limits the open HTTP connections from each IP address. WebSockets are not counted.
@@ -275,6 +254,8 @@ impl AsyncWrite for AcceptedStream {
 mod tests {
     use super::*;
     use std::os::unix::net::UnixDatagram;
+    use std::path::Path;
+    use tokio::net::TcpListener;
 
     async fn open(path: &Path) -> crate::Result<(HttpListener, String)> {
         HttpListener::open(&ListenAddress::Unix(path.to_owned())).await
@@ -288,7 +269,7 @@ mod tests {
             .map(|address| (taken, address.to_string()))
             .unwrap();
         for (address, advice) in [
-            (&*taken.1, "the port is in use"),
+            (&*taken.1, "the port is in use by another program"),
             ("localhost", "such as `localhost:8080`"),
             ("localhost:", "such as `localhost:8080`"),
             ("127.0.0.1", "such as `127.0.0.1:8080`"),
@@ -322,7 +303,7 @@ mod tests {
         let (listener, url) = open(&path).await.unwrap();
         assert_eq!(url, format!("+unix://{}", path.display()));
         let error = open(&path).await.err().expect("an error");
-        assert!(error.to_string().contains("in use"), "{error}");
+        assert!(error.to_string().contains("in use by this process"), "{error}");
         assert!(UnixStream::connect(&path).await.is_ok());
         drop(listener);
         assert!(!path.exists());

@@ -77,8 +77,9 @@ const MAX_TIMEOUT: Duration = Duration::from_secs(30 * 365 * 24 * 3600);
 enum ListenAddress {
     Tcp(String),
     Unix(PathBuf),
+    /// An inherited socket: that with this name, or the first one.
     #[cfg(feature = "systemd")]
-    Inherited,
+    Inherited(Option<String>),
 }
 
 /// The PEM files of a certificate chain and its private key.
@@ -132,7 +133,7 @@ impl Http {
     #[cfg(feature = "systemd")]
     #[cfg_attr(docsrs, doc(cfg(feature = "systemd")))]
     pub fn inherited() -> Http {
-        Http::new(ListenAddress::Inherited)
+        Http::new(ListenAddress::Inherited(None))
     }
 
     fn new(address: ListenAddress) -> Http {
@@ -306,7 +307,7 @@ impl fmt::Display for ListenAddress {
             ListenAddress::Tcp(address) => f.write_str(address),
             ListenAddress::Unix(path) => path.display().fmt(f),
             #[cfg(feature = "systemd")]
-            ListenAddress::Inherited => f.write_str("the inherited socket"),
+            ListenAddress::Inherited(_) => f.write_str("the inherited socket"),
         }
     }
 }
@@ -319,6 +320,7 @@ impl Connection for Http {
         Box::pin(async move {
             self.check()?;
             let (listener, address) = HttpListener::open(&self.address).await?;
+            let listeners = vec![listener.guard()];
             #[cfg(feature = "tls")]
             let tls = self.tls.as_ref().map(tls::acceptor).transpose()?;
             #[cfg(feature = "tls")]
@@ -340,6 +342,7 @@ impl Connection for Http {
             Ok(OpenConnection {
                 address: format!("{scheme}{address}"),
                 serve,
+                listeners,
             })
         })
     }

@@ -52,6 +52,7 @@ impl HttpServer {
             let (permit, accepted) = tokio::select! {
                 biased;
                 () = stop.requested() => return,
+                () = listener.keep_name() => continue,
                 accepted = accept => accepted,
             };
             let (stream, address) = match accepted {

@@ -12,9 +12,9 @@ use std::time::Duration;
 use brubeck_zmtp::codec::{Decoded, FrameLimits};
 use brubeck_zmtp::{
     AcceptedConnection, ConnectionError, ConnectionLimits, Endpoint, EventReceiver, EventSender, Generation,
-    HandshakeSlot, LinkConfig, PeerStream, Role, SendError, ShutdownHandle, ShutdownReason, ShutdownSignal,
-    SocketType, Traffic, TransportError, ZmtpConnection, ZmtpListener, event_queue, message_size,
-    random_identity, shutdown_channel,
+    HandshakeSlot, LinkConfig, ListenerGuard, PeerStream, Role, SendError, ShutdownHandle, ShutdownReason,
+    ShutdownSignal, SocketType, Traffic, TransportError, ZmtpConnection, ZmtpListener, event_queue,
+    message_size, random_identity, shutdown_channel,
 };
 use bytes::Bytes;
 use futures_util::future::select_all;
@@ -118,6 +118,7 @@ fn open(
             max_frames: MAX_FRAMES,
         },
     });
+    let listeners = [&requests, &responses].map(|listener| listener.handle().guard());
     tokio::spawn(serve(requests, responses, state, signal));
     let client = PushDealerClient {
         identity,
@@ -125,6 +126,7 @@ fn open(
         outbound: PushDealerSender {
             ready,
             next_service: Arc::default(),
+            _listeners: Arc::new(listeners),
         },
     };
     Ok((client, endpoints, shutdown))
@@ -167,6 +169,8 @@ pub(crate) struct PushDealerSender {
     ready: watch::Receiver<ReadyServices>,
     /// Round-robin counter.
     next_service: Arc<AtomicUsize>,
+    /// Frees both addresses when the last clone is dropped. The task that accepts would do it later.
+    _listeners: Arc<[ListenerGuard; 2]>,
 }
 
 impl PushDealerSender {

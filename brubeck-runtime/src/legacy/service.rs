@@ -119,6 +119,7 @@ impl LegacyService {
         Ok(OpenConnection {
             address: format!("{} and {}", self.requests, self.responses),
             serve: Box::new(|stop| Box::pin(server.serve(sockets, stop))),
+            listeners: Vec::new(),
         })
     }
 }

@@ -276,6 +276,7 @@ impl Connection for Mongrel2 {
                     let serve = join(link_driver, front_end.serve(link, first_event, stop));
                     Box::pin(SelfWakingTask::new(serve.map(|_| ())))
                 }),
+                listeners: Vec::new(),
             })
         })
     }

@@ -3,33 +3,40 @@
 mod bind;
 mod limits;
 
+use std::convert::Infallible;
 use std::future::poll_fn;
-use std::io::{self, ErrorKind};
+use std::io;
 use std::net::IpAddr;
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use socket2::SockRef;
-use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use brubeck_sockets::{CHECK_INTERVAL, Listener, ListenerHandle, PeerSocket};
+use tokio::net::{TcpStream, UnixStream};
+use tokio::time::Instant;
 
 pub use self::limits::{ConnectionLimits, ConnectionSlot, HandshakeSlot, source_address};
 
 pub(crate) use self::bind::set_keepalive;
 
-use self::bind::BoundSocket;
 use self::limits::SlotTable;
-use crate::watchdog::{WatchedStream, is_polled_directly, poll_direct, sleep};
+use crate::watchdog::{WatchedStream, is_polled_directly, poll_direct, sleep, sleep_until};
 use crate::{DuplexStream, Endpoint, TransportError};
 
 /// Pause after a failed accept. The usual cause is that the process has no file descriptors left; retrying without a pause
 /// would use a whole core.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// The mode of a socket file that only its user can connect to.
+pub(crate) const OWNER_ONLY: u32 = 0o600;
+
 /// A bound endpoint that accepts connections within limits.
 ///
-/// Dead TCP peers are detected with keepalive, within about a minute. The file of a Unix socket has mode 0600. If its directory is
-/// missing, the directory is created with mode 0700. Dropping the listener removes the file.
+/// Dead TCP peers are detected with keepalive, within about a minute. A host name is bound at every address that it has on this
+/// machine.
+///
+/// The file of a Unix socket has mode 0600. If its directory is missing, the directory is created with mode 0700. A file that a dead
+/// process left is replaced, and no other one. If the file is removed while the listener accepts, it binds the path again within a
+/// few seconds. Dropping the listener removes the file, if it is still its own.
 ///
 /// ```
 /// use brubeck_zmtp::{ZmtpConnection, ConnectionLimits, ZmtpListener, Role, SocketType, Traffic};
@@ -62,18 +69,11 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// ```
 #[derive(Debug)]
 pub struct ZmtpListener {
-    // Declared before `socket`, so that the file is removed before the socket is closed. In the other order, another process
-    // could bind the path in between, and its file would be removed.
-    _file: Option<IpcSocketFile>,
-    socket: ListenerSocket,
+    sockets: Listener,
     endpoint: Endpoint,
     slots: Arc<SlotTable>,
-}
-
-#[derive(Debug)]
-enum ListenerSocket {
-    Tcp(TcpListener),
-    Ipc(UnixListener),
+    /// The time at which the socket file is looked at. An accept that is cancelled must not put it off.
+    next_check: Mutex<Instant>,
 }
 
 impl ZmtpListener {
@@ -82,11 +82,22 @@ impl ZmtpListener {
     /// # Errors
     /// Returns an error if the endpoint is malformed, in use, or cannot be bound: see [`TransportError`].
     pub async fn bind(endpoint: &Endpoint, limits: ConnectionLimits) -> Result<Self, TransportError> {
-        endpoint.check()?;
-        Self::new(bind::bind(endpoint).await?, limits)
+        Self::bind_with_mode(endpoint, limits, OWNER_ONLY).await
     }
 
-    /// Binds `endpoint` from synchronous code. Blocks only while it resolves a host name.
+    /// Binds `endpoint`. The file of a Unix socket gets this mode.
+    pub(crate) async fn bind_with_mode(
+        endpoint: &Endpoint,
+        limits: ConnectionLimits,
+        mode: u32,
+    ) -> Result<Self, TransportError> {
+        endpoint.check()?;
+        let (sockets, endpoint) = bind::bind(endpoint, mode).await?;
+        Ok(Self::new(sockets, endpoint, limits))
+    }
+
+    /// Binds `endpoint` from synchronous code. Blocks only while it resolves a host name, or while another process binds a socket in
+    /// the same folder.
     ///
     /// # Errors
     /// Returns the errors of [`bind`](Self::bind).
@@ -95,31 +106,22 @@ impl ZmtpListener {
     /// Panics if it is called outside of a tokio runtime.
     pub fn bind_blocking(endpoint: &Endpoint, limits: ConnectionLimits) -> Result<Self, TransportError> {
         endpoint.check()?;
-        Self::new(bind::bind_blocking(endpoint)?, limits)
+        let (sockets, endpoint) = bind::bind_blocking(endpoint, OWNER_ONLY)?;
+        Ok(Self::new(sockets, endpoint, limits))
     }
 
-    fn new(
-        (socket, endpoint): (BoundSocket, Endpoint),
-        limits: ConnectionLimits,
-    ) -> Result<Self, TransportError> {
-        let file = match &endpoint {
-            Endpoint::Ipc(path) => Some(IpcSocketFile(path.clone())),
-            Endpoint::Tcp { .. } => None,
-        };
-        let socket = match socket {
-            BoundSocket::Tcp(listener) => TcpListener::from_std(listener).map(ListenerSocket::Tcp),
-            BoundSocket::Ipc(listener) => UnixListener::from_std(listener).map(ListenerSocket::Ipc),
-        };
-        let socket = socket.map_err(|source| TransportError::Bind {
-            endpoint: endpoint.clone(),
-            source,
-        })?;
-        Ok(Self {
-            _file: file,
-            socket,
+    fn new(sockets: Listener, endpoint: Endpoint, limits: ConnectionLimits) -> Self {
+        Self {
+            sockets,
             endpoint,
             slots: SlotTable::new(limits),
-        })
+            next_check: Mutex::new(Instant::now() + CHECK_INTERVAL),
+        }
+    }
+
+    /// Returns a handle that closes the listener: its endpoint is free then, and [`accept`](Self::accept) does not return any more.
+    pub fn handle(&self) -> ListenerHandle {
+        self.sockets.handle()
     }
 
     /// Returns the bound endpoint. If port 0 was requested, it has the port that the operating system chose.
@@ -160,41 +162,37 @@ impl ZmtpListener {
     }
 
     async fn accept_stream(&self) -> io::Result<(PeerStream, Option<IpAddr>)> {
-        match &self.socket {
-            ListenerSocket::Tcp(listener) => {
-                let (stream, address) = poll_fn(|cx| {
-                    if !is_polled_directly() {
-                        return listener.poll_accept(cx);
-                    }
-                    let socket = SockRef::from(listener);
-                    poll_direct(|| socket.accept()).map(|accepted| {
-                        let (stream, address) = accepted?;
-                        stream.set_nonblocking(true)?;
-                        let address = address.as_socket().ok_or(ErrorKind::InvalidData)?;
-                        Ok((TcpStream::from_std(stream.into())?, address))
-                    })
-                })
-                .await?;
+        let accepted = tokio::select! {
+            accepted = poll_fn(|cx| {
+                if is_polled_directly() {
+                    poll_direct(|| self.sockets.try_accept())
+                } else {
+                    self.sockets.poll_accept(cx)
+                }
+            }) => accepted?,
+            never = self.keep_name() => match never {},
+        };
+        Ok(match accepted {
+            PeerSocket::Tcp(stream, address) => {
                 // Otherwise small messages wait for the acknowledgement of earlier ones. This fails only if the peer has
                 // already closed the connection.
                 let _ = stream.set_nodelay(true);
-                Ok((PeerStream::Tcp(WatchedStream::new(stream)), Some(address.ip())))
+                (PeerStream::Tcp(WatchedStream::new(stream)), Some(address.ip()))
             }
-            ListenerSocket::Ipc(listener) => {
-                let stream = poll_fn(|cx| {
-                    if !is_polled_directly() {
-                        return listener.poll_accept(cx).map_ok(|(stream, _)| stream);
-                    }
-                    let socket = SockRef::from(listener);
-                    poll_direct(|| socket.accept()).map(|accepted| {
-                        let (stream, _) = accepted?;
-                        stream.set_nonblocking(true)?;
-                        UnixStream::from_std(stream.into())
-                    })
-                })
-                .await?;
-                Ok((PeerStream::Ipc(WatchedStream::new(stream)), None))
-            }
+            PeerSocket::Unix(stream) => (PeerStream::Ipc(WatchedStream::new(stream)), None),
+        })
+    }
+
+    /// Binds the path of a Unix socket again if its file is removed.
+    async fn keep_name(&self) -> Infallible {
+        if !self.sockets.has_name() {
+            return std::future::pending().await;
+        }
+        loop {
+            let next = *self.next_check.lock().unwrap_or_else(PoisonError::into_inner);
+            sleep_until(next).await;
+            self.sockets.check();
+            *self.next_check.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now() + CHECK_INTERVAL;
         }
     }
 }
@@ -222,16 +220,4 @@ pub enum PeerStream {
     Ipc(WatchedStream<UnixStream>),
     /// A stream of a [`StreamWrapper`](crate::StreamWrapper).
     Wrapped(Box<dyn DuplexStream>),
-}
-
-/// The file of a Unix socket, which is removed on drop.
-#[derive(Debug)]
-struct IpcSocketFile(PathBuf);
-
-impl Drop for IpcSocketFile {
-    fn drop(&mut self) {
-        if let Err(error) = std::fs::remove_file(&self.0) {
-            tracing::debug!(file = %self.0.display(), %error, "cannot remove the socket file");
-        }
-    }
 }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::task::{Context, Poll, ready};
 
+use brubeck_sockets::{ListenerGuard, ListenerHandle};
 use tokio::sync::{Semaphore, mpsc};
 
 /// The receiving end of a socket, bounded in messages and in bytes.
@@ -14,6 +15,8 @@ use tokio::sync::{Semaphore, mpsc};
 pub struct EventReceiver<T> {
     queue: mpsc::Receiver<(T, usize)>,
     shared: Arc<EventQueueState<T>>,
+    /// Closed when the receiver is dropped. The task of the socket would do it later.
+    listeners: Vec<ListenerGuard>,
 }
 
 /// The state that both ends of an event queue share.
@@ -73,6 +76,11 @@ impl<T> EventReceiver<T> {
         let _ = shared.handler.set(Box::new(handler));
     }
 
+    /// Closes a listener when the receiver is dropped, before the drop returns. Its endpoint is free then.
+    pub fn close_with(&mut self, listener: &ListenerHandle) {
+        self.listeners.push(listener.guard());
+    }
+
     /// Returns the bytes of a received event to the budget.
     #[inline]
     fn release(&self, received: Option<(T, usize)>) -> Option<T> {
@@ -122,6 +130,7 @@ pub fn event_queue<T>(messages: usize, bytes: usize) -> (EventSender<T>, EventRe
         EventReceiver {
             queue: receiver,
             shared,
+            listeners: Vec::new(),
         },
     )
 }

@@ -19,7 +19,7 @@ pub(crate) use self::router::bind_server;
 use self::peers::PeerTable;
 use crate::limits::OUTBOUND_MESSAGES;
 use crate::queue::{MessageCounters, MessageCounts};
-use crate::{Endpoint, EventReceiver, SendError, ShutdownHandle};
+use crate::{Endpoint, EventReceiver, ListenerHandle, SendError, ShutdownHandle};
 
 /// The routing identity of a peer.
 ///
@@ -85,6 +85,8 @@ pub struct RouterServer {
     pub inbound: EventReceiver<ServerEvent>,
     /// Sends messages to the peers. Dropping all clones closes the server.
     pub outbound: ServerSender,
+    /// Closes the listener: the endpoint is free then, and the peers that are connected stay. Dropping the handle does nothing.
+    pub listener: ListenerHandle,
     /// Shuts the server down.
     pub shutdown: ShutdownHandle,
 }

@@ -37,9 +37,20 @@ pub(crate) async fn bind_server(
         max_connections_per_address: limits.max_connections_per_address,
         max_handshakes: limits.max_handshakes,
     };
-    let listener = ZmtpListener::bind(endpoint, connection_limits).await?;
+    let listener = ZmtpListener::bind_with_mode(endpoint, connection_limits, limits.ipc_mode).await?;
+    Ok(serve(listener, limits, wrapper))
+}
+
+/// Starts the tasks of a server on the current runtime.
+fn serve(
+    listener: ZmtpListener,
+    limits: ServerLimits,
+    wrapper: Option<Arc<dyn StreamWrapper>>,
+) -> RouterServer {
     let local = listener.local_endpoint().clone();
-    let (sender, inbound) = event_queue(limits.inbound_messages, limits.inbound_bytes);
+    let (sender, mut inbound) = event_queue(limits.inbound_messages, limits.inbound_bytes);
+    let handle = listener.handle();
+    inbound.close_with(&handle);
     let (shutdown, signal) = shutdown_channel();
     let peers = PeerTable::new(&limits);
     let (outbound, dropped) = ServerSender::to_peers(peers.clone());
@@ -52,12 +63,13 @@ pub(crate) async fn bind_server(
         refusals: HandshakeLog::default(),
     });
     watchdog::spawn(router.run(listener, signal, dropped));
-    Ok(RouterServer {
+    RouterServer {
         local,
         inbound,
         outbound,
+        listener: handle,
         shutdown,
-    })
+    }
 }
 
 /// The state of one server, which its connections share.

@@ -193,7 +193,7 @@ async fn replaces_a_stale_socket_file_and_refuses_one_in_use() {
         .server(endpoint(&at), ServerLimits::default())
         .await
         .unwrap_err();
-    assert!(matches!(refused, TransportError::InUse(_)), "{refused}");
+    assert!(matches!(refused, TransportError::InUse { .. }), "{refused}");
     assert!(refused.to_string().contains("already in use"), "{refused}");
 
     let mut client = connect(&server.local).await;
@@ -226,7 +226,7 @@ async fn binding_a_port_in_use_fails() {
         .server(server.local.clone(), ServerLimits::default())
         .await
         .unwrap_err();
-    assert!(matches!(refused, TransportError::InUse(_)), "{refused}");
+    assert!(matches!(refused, TransportError::InUse { .. }), "{refused}");
 }
 
 #[tokio::test]

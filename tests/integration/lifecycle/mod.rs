@@ -1,4 +1,5 @@
 //! Start, stop and signals of real processes.
 
+mod names;
 mod settings;
 mod signals;

@@ -28,6 +28,7 @@ impl Connection for CaptureConnection {
             Ok(OpenConnection {
                 address: "memory".into(),
                 serve: Box::new(serve),
+                listeners: Vec::new(),
             })
         })
     }

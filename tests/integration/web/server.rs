@@ -316,7 +316,7 @@ async fn serves_on_a_unix_socket() {
         .await
         .err()
         .expect("the path is in use");
-    assert!(error.to_string().contains("the socket is in use"), "{error}");
+    assert!(error.to_string().contains("in use by this process"), "{error}");
     running.stop().await.unwrap();
     assert!(!path.exists());
 }

@@ -178,7 +178,7 @@ async fn round_trip_over_ipc() {
 async fn binding_an_address_in_use_fails() {
     let bound = bind_any();
     let error = bind_push_dealer(&endpoint(ANY), &bound.responses, &LinkConfig::default()).unwrap_err();
-    assert!(matches!(error, TransportError::InUse(_)), "{error}");
+    assert!(matches!(error, TransportError::InUse { .. }), "{error}");
 }
 
 #[tokio::test]
