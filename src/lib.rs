@@ -120,17 +120,17 @@ pub use brubeck_macros::{
 pub use brubeck_runtime::__private;
 pub use brubeck_runtime::{
     App, AppService, Arg, Args, Authority, Body, BodyError, BodyUse, BoxError, Broadcast, Bytes, Call,
-    CallError, CallErrorReason, CallId, CallResult, CallSite, CallerKey, Cancellation, Client, Close, Closed,
-    Connection, Context, Cookie, CookieSecret, Cookies, Credentials, CurrentUser, Deadline, Dialect, Error,
-    Event, Events, Extension, Fields, Fill, Form, FromCapture, FromMessage, Handle, Handled, HandledCall,
-    Handles, Header, Headers, Hook, Html, IntoReply, InvalidCallId, Json, KeyPair, KeyPin, KeyPinError, Kind,
-    Limits, MemoryStore, Message, Method, Nowait, Operation, PathArgument, Payload, Phase, Problem, Proceed,
-    Provides, Query, ReadOperation, Redirect, Rejection, RemoteAddr, Reply, Response, Result, Routed, Routes,
-    Running, SameSite, Scheme, ServiceAddress, ServiceRequest, ServiceResponse, Services, Session,
-    SessionRecord, SessionStore, Sessions, SignedCookies, SocketMessage, SocketOutcome, SocketSender, Spec,
-    State, Status, Subscription, Text, Trace, TypedCall, TypedCallFuture, TypedHandledCall, TypedResponse,
-    UnknownMethod, Unreachable, Upgrade, Upload, UploadError, UrlError, User, WebSocket, Wire, answered,
-    testing, url,
+    CallError, CallErrorReason, CallId, CallResult, CallService, CallSite, CallerKey, Cancellation, Client,
+    ClientService, Close, Closed, Connection, Context, Cookie, CookieSecret, Cookies, Credentials,
+    CurrentUser, Deadline, Dialect, Error, Event, Events, Extension, Fields, Fill, Form, FromCapture,
+    FromMessage, Handle, Handled, HandledCall, Handles, Header, Headers, Hook, Html, IntoReply,
+    InvalidCallId, Json, KeyPair, KeyPin, KeyPinError, Kind, Limits, MemoryStore, Message, Method, Nowait,
+    Operation, PathArgument, Payload, Phase, Problem, Proceed, Provides, Query, ReadOperation, Redirect,
+    Rejection, RemoteAddr, Reply, Response, ResponseBody, Result, Routed, Routes, Running, SameSite, Scheme,
+    ServiceAddress, ServiceRequest, ServiceResponse, Services, Session, SessionRecord, SessionStore,
+    Sessions, SignedCookies, SocketMessage, SocketOutcome, SocketSender, Spec, State, Status, Subscription,
+    Text, Trace, TypedCall, TypedCallFuture, TypedHandledCall, TypedResponse, UnknownMethod, Unreachable,
+    Upgrade, Upload, UploadError, UrlError, User, WebSocket, Wire, answered, testing, url,
 };
 
 // Without their feature, some of these items are placeholders: see `missing.rs` of the runtime.

@@ -64,7 +64,7 @@ pub mod __private;
 
 #[cfg(feature = "services")]
 pub use crate::app::Service;
-pub use crate::app::{App, AppService, Handle, Hook, Limits, Proceed, Running};
+pub use crate::app::{App, AppService, CallService, Handle, Hook, Limits, Proceed, Running};
 pub use crate::authority::{Authority, Scheme};
 pub use crate::error::{Error, Result};
 pub use crate::extract::{
@@ -115,13 +115,13 @@ pub use crate::response::{
 };
 pub use crate::routing::{Routes, Unreachable, UrlError};
 pub use crate::rpc::api::{
-    Call, CallError, CallErrorReason, CallId, CallResult, CallSite, Cancellation, Client, Credentials,
-    Deadline, Dialect, Handled, HandledCall, Handles, InvalidCallId, KeyPair, Nowait, Operation, Phase,
-    ServiceAddress, ServiceRequest, ServiceResponse, Services, TypedCall, TypedCallFuture, TypedHandledCall,
-    TypedResponse, Wire,
+    Call, CallError, CallErrorReason, CallId, CallResult, CallSite, Cancellation, Client, ClientService,
+    Credentials, Deadline, Dialect, Handled, HandledCall, Handles, InvalidCallId, KeyPair, Nowait, Operation,
+    Phase, ResponseBody, ServiceAddress, ServiceRequest, ServiceResponse, Services, TypedCall,
+    TypedCallFuture, TypedHandledCall, TypedResponse, Wire,
 };
 #[doc(hidden)]
-pub use crate::rpc::api::{Link, Origin, PendingResponse, ResponseBody};
+pub use crate::rpc::api::{Link, Origin, PendingResponse};
 #[cfg(feature = "services")]
 pub use crate::rpc::sealed::PeerKey;
 #[cfg(feature = "services")]

@@ -1,6 +1,7 @@
 //! Builds the running application from its configuration, and implements [`Application`] for it.
 
 use super::addressing::Addressing;
+use super::call_layers::CallService;
 use super::contract_differences::ContractDifferences;
 use super::cross_site::CrossSitePolicy;
 use super::environment;
@@ -14,7 +15,9 @@ use super::tower::{AppService, BoxedLayer, Mounts};
 use super::trusted_proxies::TrustedProxies;
 use crate::error::{Error, Result};
 use crate::extract::ContextSettings;
-use crate::handler::{Application, CallFuture, Connection, DispatchMode, HttpResponseFuture, LatencyTracker};
+use crate::handler::{
+    Application, CallFuture, CatchPanic, Connection, DispatchMode, HttpResponseFuture, LatencyTracker,
+};
 use crate::message::Message;
 use crate::method::Kind;
 use crate::peer::WebClient;
@@ -25,7 +28,8 @@ use crate::rpc::api::{OpenLink, ResponseHandlers, ServiceNetwork, Services};
 use crate::spec::{Spec, listing};
 use crate::status::Status;
 use crate::template::Templates;
-use futures_util::future::BoxFuture;
+use crate::websocket::SocketSender;
+use futures_util::future::{BoxFuture, Either};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -191,7 +195,11 @@ impl ErasedApp {
             let inner = layered.unwrap_or_else(|| AppService::new(RouterService(inner.clone())));
             Some(layer(inner))
         };
+        let layered_calls = settings.call_layers.into_iter().fold(None, |layered, layer| {
+            Some(layer(layered.unwrap_or_else(|| CallService::new(inner.clone()))))
+        });
         let root = Arc::new(RootService {
+            layered_calls,
             layered: settings.layers.into_iter().fold(None, add_layer),
             app: inner,
             addressing: Addressing { proxies, hosts },
@@ -210,7 +218,16 @@ impl Application for AssembledApp {
     }
 
     fn call(self: Arc<Self>, message: Message) -> (Option<&'static Spec>, CallFuture) {
-        self.root.app.clone().handle_call(message)
+        let app = &self.root.app;
+        let is_call = message.kind() == Kind::Service && message.extension::<SocketSender>().is_none();
+        match &self.root.layered_calls {
+            Some(calls) if is_call => {
+                let route = app.route_of_call(&message);
+                let response = CatchPanic::new("a layer of calls", calls.run(message), app.templates.clone());
+                (route, CallFuture(Either::Left(response)))
+            }
+            _ => app.clone().handle_call(message),
+        }
     }
 
     fn route_of_call(&self, message: &Message) -> Option<&'static Spec> {

@@ -1,5 +1,6 @@
 //! Settings of an application for web requests.
 
+use super::call_layers::{CallService, box_call_layer};
 use super::hook::{erase_before_hook, erase_responder};
 use super::tower::{Mounted, TowerAdapter, box_layer};
 use super::{App, AppService, Hook, Limits, Proceed};
@@ -129,6 +130,45 @@ impl<S: Send + Sync + 'static> App<S> {
         B::Error: Into<BoxError>,
     {
         self.settings.layers.push(box_layer(layer));
+        self
+    }
+
+    /// Adds a [`tower_layer::Layer`] around all calls of a [`Service`](crate::Service), for instance to check a header of the callers. The layer
+    /// that is added last is the outermost.
+    ///
+    /// ```
+    /// use brubeck::prelude::*;
+    /// use brubeck::{CallService, IntoReply, Message};
+    /// use tower::{ServiceExt, layer::layer_fn, service_fn};
+    ///
+    /// /// Refuses calls without a tenant.
+    /// fn only_for_tenants(app: App<()>) -> App<()> {
+    ///     app.call_layer(layer_fn(|calls: CallService| {
+    ///         service_fn(move |call: Message| {
+    ///             let calls = calls.clone();
+    ///             async move {
+    ///                 match call.headers().get("x-tenant") {
+    ///                     Some(_) => calls.oneshot(call).await,
+    ///                     None => Ok(Status::FORBIDDEN.message("the call has no tenant").into_reply()),
+    ///                 }
+    ///             }
+    ///         })
+    ///     }))
+    /// }
+    /// ```
+    ///
+    /// A layer is a service around a [`CallService`](crate::CallService). It runs before the handler is looked up, and within the deadline of the
+    /// call; calls of the operations that brubeck itself serves do not pass it. A response with an error status of a layer that has
+    /// not passed the call on counts as a refusal: the caller gets [`CallError::Refused`](crate::CallError::Refused). An error of a layer becomes such a
+    /// response with the status 503, and a panic ends the call with 500. [`Client::layer`](crate::Client::layer) is the counterpart on the side of the caller.
+    pub fn call_layer<L>(mut self, layer: L) -> App<S>
+    where
+        L: Layer<CallService> + Send + 'static,
+        L::Service: Service<Message, Response = Response> + Clone + Send + Sync + 'static,
+        <L::Service as Service<Message>>::Error: Into<BoxError>,
+        <L::Service as Service<Message>>::Future: Send,
+    {
+        self.settings.call_layers.push(box_call_layer(layer));
         self
     }
 

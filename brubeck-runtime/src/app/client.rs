@@ -64,8 +64,19 @@ impl Client {
         Ok(Client::over(RuntimeLinks::open(service, Arc::new(open_client))?))
     }
 
-    /// Creates a client that opens its link when it is first used. If that fails, the call fails, and the next call tries again.
-    #[doc(hidden)]
+    /// Creates a client that connects at its first call.
+    ///
+    /// ```
+    /// use brubeck::{Client, ServiceAddress};
+    ///
+    /// let slow = Client::lazy(ServiceAddress::new("ipc://run/slow", "my_shared_secret"));
+    /// assert_eq!(slow.address(), "ipc://run/slow");
+    /// ```
+    ///
+    /// It is cheap, needs no runtime, and never fails. If the address is invalid, the calls fail with
+    /// [`Refused`](crate::CallError::Refused), and each of them tries again. The clients of contracts are made of one by their function `at`, such
+    /// as `SlowEchoClient::at`. In a [`TestSite`](crate::TestSite), a lazy client that a handler takes from the state uses the network of the site.
+    #[cfg_attr(docsrs, doc(cfg(feature = "services")))]
     pub fn lazy(service: ServiceAddress) -> Client {
         Client::over(Arc::new(RuntimeLinks::lazy(service, Arc::new(open_client))))
     }

@@ -3,6 +3,7 @@
 mod addressing;
 mod assemble;
 mod builder;
+mod call_layers;
 #[cfg(feature = "services")]
 mod client;
 mod contract_differences;
@@ -29,6 +30,7 @@ mod signals;
 mod tower;
 mod trusted_proxies;
 
+pub use call_layers::CallService;
 pub use hook::{Hook, Proceed};
 pub use limits::Limits;
 pub use run::{Handle, Running};

@@ -1,6 +1,7 @@
 //! The outermost service of an application: client and authority, access log, framing, and panics that nothing else catches.
 
 use super::addressing::Addressing;
+use super::call_layers::CallService;
 use super::inner::{ACCESS_LOG, AppInner};
 use super::route_layers::PassedLayers;
 use super::tower::{AppService, HttpService};
@@ -25,6 +26,8 @@ pub(super) struct RootService {
     pub(super) app: Arc<AppInner>,
     /// The application within its layers, if it has any.
     pub(super) layered: Option<AppService>,
+    /// The calls of the application within their layers, if they have any.
+    pub(super) layered_calls: Option<CallService>,
     pub(super) addressing: Addressing,
 }
 

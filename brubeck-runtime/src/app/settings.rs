@@ -1,5 +1,6 @@
 //! The settings of an application, before they are checked.
 
+use super::call_layers::BoxedCallLayer;
 use super::inner::Hooks;
 use super::limits::{DEFAULT_TIMEOUT, RouteLimits};
 use super::tower::{BoxedLayer, Mounted};
@@ -19,6 +20,7 @@ pub(super) struct AppSettings {
     pub(super) drain: Duration,
     pub(super) connections: Vec<Box<dyn Connection>>,
     pub(super) layers: Vec<BoxedLayer>,
+    pub(super) call_layers: Vec<BoxedCallLayer>,
     pub(super) route_layers: Vec<(RouteList, BoxedLayer)>,
     pub(super) mounts: Vec<(String, Mounted)>,
     pub(super) cookie_secret: Option<CookieSecret>,
@@ -46,6 +48,7 @@ impl AppSettings {
             drain: Duration::from_secs(30),
             connections: Vec::new(),
             layers: Vec::new(),
+            call_layers: Vec::new(),
             route_layers: Vec::new(),
             mounts: Vec::new(),
             cookie_secret: None,

@@ -8,6 +8,7 @@ mod end_to_end;
 mod floods;
 mod jobs;
 mod key_pairs;
+mod layers;
 mod lazy;
 mod limits;
 mod liveness;

@@ -50,6 +50,17 @@ impl CallErrorReason {
         }
     }
 
+    /// As [`because`](Self::because), with a cause of any type.
+    pub(super) fn because_of(
+        text: impl Into<Cow<'static, str>>,
+        cause: Box<dyn StdError + Send + Sync>,
+    ) -> CallErrorReason {
+        CallErrorReason {
+            source: Some(cause.into()),
+            ..text.into().into()
+        }
+    }
+
     /// Creates the reason of a call that the service has refused with this status.
     pub(super) fn of_status(status: &Status) -> CallErrorReason {
         CallErrorReason {

@@ -17,6 +17,7 @@ mod error;
 mod error_reason;
 mod error_text;
 mod handled_call;
+mod layer;
 #[cfg(feature = "metrics")]
 pub(crate) mod metrics;
 mod network;
@@ -42,6 +43,7 @@ pub use dialect::Dialect;
 pub use error::{CallError, Phase};
 pub use error_reason::CallErrorReason;
 pub use handled_call::HandledCall;
+pub use layer::ClientService;
 pub use nowait::Nowait;
 pub use request::ServiceRequest;
 pub use response::{Handled, ResponseBody, ServiceResponse};

@@ -1,6 +1,6 @@
 //! The network of an application's clients: sockets, or the memory of a test.
 
-use super::{Client, Link, ServiceAddress};
+use super::{Link, ServiceAddress};
 use crate::error::Error;
 use std::sync::Arc;
 
@@ -11,20 +11,20 @@ pub(crate) type OpenLink = Arc<dyn Fn(&ServiceAddress) -> crate::Result<Arc<dyn 
 #[derive(Clone)]
 pub(crate) struct ServiceNetwork {
     pub(crate) open: OpenLink,
-    /// `None` if a client that `XClient::at` returned keeps its own link; otherwise the function that opens another one.
-    replace: Option<OpenLink>,
+    /// Opens the links of clients that were not connected yet when a handler takes them from the state. `None` outside of tests.
+    pub(super) in_test: Option<OpenLink>,
 }
 
 impl ServiceNetwork {
     /// The network of a program that is not a test.
     pub(crate) fn sockets(open: OpenLink) -> ServiceNetwork {
-        ServiceNetwork { open, replace: None }
+        ServiceNetwork { open, in_test: None }
     }
 
     /// The network of a `TestSite`, to which clients in the states of its applications belong, too.
     pub(crate) fn of_site(open: OpenLink) -> ServiceNetwork {
         ServiceNetwork {
-            replace: Some(open.clone()),
+            in_test: Some(open.clone()),
             open,
         }
     }
@@ -33,7 +33,7 @@ impl ServiceNetwork {
     pub(crate) fn of_test_client(open: OpenLink) -> ServiceNetwork {
         ServiceNetwork {
             open,
-            replace: Some(Arc::new(|service| {
+            in_test: Some(Arc::new(|service| {
                 Err(Error::new(format!(
                     "cannot call the service at {}: a `TestClient` has no services; use a `TestSite` with \
                      `.service(Service::bind(\"{}\", ..), app)`",
@@ -42,11 +42,5 @@ impl ServiceNetwork {
                 )))
             })),
         }
-    }
-
-    /// Returns how to open the link of a client that `XClient::at` returned, if this network is that of a test.
-    pub(super) fn replacement(&self, client: &Client) -> Option<(ServiceAddress, OpenLink)> {
-        let open = self.replace.clone()?;
-        Some((client.link.lazy_service()?.clone(), open))
     }
 }

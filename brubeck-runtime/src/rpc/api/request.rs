@@ -1,6 +1,7 @@
 //! The request of a call, and its named arguments.
 
 use super::Operation;
+use super::layer::LayeredCall;
 use crate::json_parts::{self, Written};
 use crate::method::Method;
 use crate::peer::CalledOperation;
@@ -17,7 +18,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 /// A request to a service that has not been sent yet.
 ///
@@ -50,6 +51,8 @@ pub struct ServiceRequest {
     pub(crate) idempotent: bool,
     pub(crate) hops: u8,
     pub(crate) trace: Option<Trace>,
+    /// The call that the request makes, if its client has layers.
+    pub(super) layered: Option<Arc<LayeredCall>>,
     /// The first reason why the request cannot be sent.
     invalid: Option<String>,
 }
@@ -82,6 +85,7 @@ impl ServiceRequest {
             idempotent: false,
             hops: 0,
             trace: None,
+            layered: None,
             invalid: None,
         }
     }
@@ -300,6 +304,28 @@ impl ServiceRequest {
         self.arguments.as_map(&self.parts)
     }
 
+    /// Returns the name of the operation, such as `thumbs::resize`. Returns `None` for a request without a contract.
+    ///
+    /// ```
+    /// use brubeck::prelude::*;
+    /// use brubeck::{Operation, ServiceRequest};
+    ///
+    /// #[service_client]
+    /// pub trait Thumbs {
+    ///     #[call("/thumbs/count")]
+    ///     async fn count(&self) -> Result<u32, Problem>;
+    /// }
+    ///
+    /// # fn main() {
+    /// let thumbs = ThumbsClient::at("ipc://run/thumbs", "my_shared_secret");
+    /// assert_eq!(thumbs.count().into_request().operation(), Some("thumbs::count"));
+    /// assert_eq!(ServiceRequest::new("/thumbs/count").operation(), None);
+    /// # }
+    /// ```
+    pub fn operation(&self) -> Option<&'static str> {
+        self.operation.map(|(name, _)| name)
+    }
+
     /// Returns the headers.
     ///
     /// ```
@@ -344,6 +370,14 @@ impl ServiceRequest {
 
     pub(crate) fn trace(&self) -> Option<&Trace> {
         self.trace.as_ref()
+    }
+
+    /// Sets the call that the request makes within the layers of its client.
+    pub(super) fn with_layered_call(self, call: Arc<LayeredCall>) -> ServiceRequest {
+        ServiceRequest {
+            layered: Some(call),
+            ..self
+        }
     }
 
     /// Returns the reason why the request cannot be sent, if there is one.

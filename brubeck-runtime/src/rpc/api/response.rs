@@ -8,6 +8,7 @@ use crate::peer::CalledOperation;
 use crate::status::Status;
 use bytes::Bytes;
 use http::HeaderMap;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::any::Any;
@@ -63,19 +64,68 @@ impl<T> ServiceResponse<T> {
     }
 }
 
-/// The body of a response as it was received.
-#[doc(hidden)]
+/// The body of a response that is not read yet: JSON text, with bytes beside it. [Layers](crate::Client::layer) get it.
+///
+/// ```
+/// use brubeck::{CallError, ResponseBody, ServiceResponse, Status};
+///
+/// # fn main() -> Result<(), serde_json::Error> {
+/// let body = ResponseBody::new(&[640, 480])?;
+/// assert_eq!(body.json(), "[640,480]");
+/// assert_eq!(body.read::<(u32, u32)>()?, (640, 480));
+/// // The response of a layer that does not send the call.
+/// let response = ServiceResponse::new(Status::OK, body);
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct ResponseBody {
     /// The JSON text.
-    pub text: Bytes,
+    pub(crate) text: Bytes,
     /// The bytes to which the text refers.
-    pub parts: Vec<Bytes>,
+    pub(crate) parts: Vec<Bytes>,
     /// `None` if the protocol does not say how the call has ended.
-    pub outcome: Option<Outcome>,
+    pub(crate) outcome: Option<Outcome>,
     /// The address of the worker that has responded, for errors. `None` if the protocol does not know it.
-    pub worker: Option<Arc<str>>,
+    pub(crate) worker: Option<Arc<str>>,
+}
+
+impl ResponseBody {
+    /// Serializes a value: see the example of [`ResponseBody`].
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if `value` cannot be serialized as JSON.
+    pub fn new(value: &impl Serialize) -> serde_json::Result<ResponseBody> {
+        let (mut text, mut parts) = (Vec::new(), Vec::new());
+        json_parts::write_borrowed(&mut text, &mut parts, value)?;
+        Ok(ResponseBody {
+            parts,
+            ..ResponseBody::from(Bytes::from(text))
+        })
+    }
+
+    /// Returns the body as JSON text, in which bytes are arrays of numbers.
+    ///
+    /// ```
+    /// use brubeck::{Bytes, ResponseBody};
+    ///
+    /// # fn main() -> Result<(), serde_json::Error> {
+    /// assert_eq!(ResponseBody::new(&("pixels", Bytes::from_static(&[0, 255])))?.json(), r#"["pixels",[0,255]]"#);
+    /// # Ok(()) }
+    /// ```
+    pub fn json(&self) -> Bytes {
+        json_parts::inline(self.text.clone(), &self.parts)
+    }
+
+    /// Deserializes the body: see the example of [`ResponseBody`].
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the body is not a `T`.
+    pub fn read<T: DeserializeOwned>(&self) -> serde_json::Result<T> {
+        json_parts::read(&self.text, &self.parts)
+    }
 }
 
 impl From<Bytes> for ResponseBody {

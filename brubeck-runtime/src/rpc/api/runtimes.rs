@@ -179,8 +179,8 @@ impl Link for RuntimeLinks {
         self.0.service.address()
     }
 
-    fn lazy_service(&self) -> Option<&ServiceAddress> {
-        self.0.is_lazy.then_some(&self.0.service)
+    fn in_test(&self, open: &dyn Fn(&ServiceAddress) -> Arc<dyn Link>) -> Option<Arc<dyn Link>> {
+        self.0.is_lazy.then(|| open(&self.0.service))
     }
 
     fn response_unreadable(&self, worker: &str) {

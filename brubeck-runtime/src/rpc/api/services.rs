@@ -60,14 +60,15 @@ impl Services {
 
     /// Returns a client of the state, which uses the network of the test if the application runs in one.
     pub(crate) fn adopt(&self, client: Client) -> Client {
-        let Some((service, open)) = self.network.replacement(&client) else {
+        let Some(open) = &self.network.in_test else {
             return client;
         };
-        match self.link_over(&service, open.clone()) {
-            Ok(link) => Client::over(link),
-            // The call fails with the same error, and names its operation.
-            Err(_) => Client::over(Arc::new(RuntimeLinks::lazy(service, open))),
-        }
+        let link = client.link.in_test(&|service| {
+            self.link_over(service, open.clone())
+                // A call fails with the same error, and names its operation.
+                .unwrap_or_else(|_| Arc::new(RuntimeLinks::lazy(service.clone(), open.clone())))
+        });
+        link.map_or(client, Client::over)
     }
 
     /// Returns a client of the service at `address`, which uses brubeck's protocol.
@@ -217,9 +218,9 @@ pub trait Link: Send + Sync + 'static {
         Err(self.fixed_workers_error(address))
     }
 
-    /// Returns the service of a link that is opened by its first call.
+    /// Returns the link that replaces this one in a test, if it is opened by its first call. `open` opens it.
     #[doc(hidden)]
-    fn lazy_service(&self) -> Option<&ServiceAddress> {
+    fn in_test(&self, _open: &dyn Fn(&ServiceAddress) -> Arc<dyn Link>) -> Option<Arc<dyn Link>> {
         None
     }
 
