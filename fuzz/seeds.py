@@ -62,7 +62,9 @@ def v3():
     fields = {6: [8, 7], 8: [8], 9: [7], 10: [26, 25], 11: [26, 7], 12: [], 13: [25], 14: [27]}
     others = [b"\xb2brb\x03" + bytes([kind, *bytes(24), *(b for field in numbers for b in (field, 0, 1, 1))])
               for kind, numbers in fields.items()]
-    messages = [*(frame + frames.get(frame[5], b"") for frame in example), *others]
+    # Only a message with the lengths of its other frames has some.
+    messages = [*(frame + (frames.get(frame[5], b"") if b"\x13\x00\x08" in frame else b"") for frame in example), *others]
+    keep("v3_message", re.search(r'{"operations".*}', page)[0].encode())
     for message in messages:
         keep("v3_message", message)
         keep("v3_worker", len(message).to_bytes(2, "big") + message)

@@ -111,7 +111,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
         ],
     ),
     ("files", &["response", "status"]),
-    ("rpc/codec", &["codec", "outcome"]),
+    ("rpc/codec", &["codec", "const_string", "outcome"]),
     ("rpc/core", &["rpc/api", "rpc/codec"]),
     ("rpc/driver", &["error", "rpc/core"]),
     ("rpc/sealed", &["error", "key_pin", "rpc/api", "secret"]),
@@ -378,6 +378,10 @@ const FUZZED: &[(&str, &[&str])] = &[
     ("brubeck-runtime/src/rpc/codec/message.rs", &["v3_message"]),
     ("brubeck-runtime/src/rpc/codec/reply.rs", &["v3_message"]),
     ("brubeck-runtime/src/rpc/codec/request.rs", &["v3_message"]),
+    (
+        "brubeck-runtime/src/rpc/codec/operations.rs",
+        &["v3_message", "v3_worker"],
+    ),
     ("brubeck-runtime/src/rpc/codec/shorten.rs", &["v3_message"]),
     (
         "brubeck-runtime/src/rpc/codec/mod.rs",

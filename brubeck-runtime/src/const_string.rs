@@ -1,6 +1,22 @@
-//! Texts in constant evaluation: comparing them, and building that of an error.
+//! Texts in constant evaluation: comparing and hashing them, and building that of an error.
 
 const MAX_LEN: usize = 2048;
+
+/// Returns the FNV-1a hash of the concatenation of these texts, with 64 bits. It needs no dependency; nothing relies on it being hard to
+/// forge.
+pub(crate) const fn fnv1a(texts: &[&[u8]]) -> u64 {
+    let mut hash = 0xcbf2_9ce4_8422_2325;
+    let mut text = 0;
+    while text < texts.len() {
+        let mut byte = 0;
+        while byte < texts[text].len() {
+            hash = (hash ^ texts[text][byte] as u64).wrapping_mul(0x0100_0000_01b3);
+            byte += 1;
+        }
+        text += 1;
+    }
+    hash
+}
 
 /// A string of at most 2,048 bytes. Longer text is truncated.
 pub(crate) struct ConstString {

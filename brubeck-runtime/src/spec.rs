@@ -1,6 +1,6 @@
 //! The compile-time description of a route.
 
-use crate::const_string::{is_same, is_same_bytes};
+use crate::const_string::{fnv1a, is_same, is_same_bytes};
 use crate::method::{Kind, Method};
 
 use regex_syntax::hir::Look;
@@ -63,9 +63,12 @@ pub struct Spec {
     /// The name of the operation of a contract, such as `slow_echo::echo`. Empty for a route without a contract.
     #[doc(hidden)]
     pub operation: &'static str,
-    /// The digest of the operation that the handler serves.
+    /// The digest of the declaration of the operation: its name, the names and types of its arguments, and its result. 0 without one.
     #[doc(hidden)]
     pub contract: u64,
+    /// The declaration of the operation: a line `name: type` for each argument, and a line for each of the types of the result and the error.
+    #[doc(hidden)]
+    pub declaration: &'static str,
 }
 
 impl Spec {
@@ -94,6 +97,7 @@ impl Spec {
             schema: None,
             operation: "",
             contract: 0,
+            declaration: "",
         }
     }
 
@@ -142,11 +146,12 @@ impl Spec {
         self
     }
 
-    /// Makes this the spec of an operation, with the digest of its declaration.
+    /// Makes this the spec of an operation with this declaration.
     #[doc(hidden)]
-    pub const fn of_operation(mut self, contract: u64) -> Spec {
+    pub const fn of_operation(mut self, declaration: &'static str) -> Spec {
         self.operation = self.name;
-        self.contract = contract;
+        self.contract = fnv1a(&[self.name.as_bytes(), b"\n", declaration.as_bytes()]);
+        self.declaration = declaration;
         self
     }
 

@@ -347,6 +347,14 @@ pub fn service_response(dialect: Dialect, data: &[u8]) -> Corpus {
 /// Fuzzes a message of the native protocol: the head, then the other frames.
 pub fn v3_message(data: &[u8]) -> Corpus {
     let frames = split(data);
+    for frame in &frames {
+        let list = v3::read_operation_list(frame).unwrap_or_default();
+        if let [here, there, ..] = &list[..] {
+            assert!(here.difference(there, "tcp://a").len() <= v3::limits::MAX_MESSAGE);
+        }
+        let served = v3::ServedOperations::new(list);
+        assert!(v3::read_operation_list(&served.list()).is_some(), "a list that was written can be read");
+    }
     let Ok(raw) = RawMessage::read(&frames) else {
         return Corpus::Keep;
     };
@@ -383,7 +391,9 @@ fn split(data: &[u8]) -> Vec<Bytes> {
 /// The input contains messages, each preceded by its length in two bytes.
 pub fn v3_worker(data: &[u8]) -> Corpus {
     const CONCURRENCY: usize = 4;
+    let declaration = v3::OperationDeclaration::parse("thumbs::resize", 7, "image: Bytes\nBytes\nProblem");
     let config = WorkerConfig {
+        operations: v3::ServedOperations::new([declaration]),
         concurrency: CONCURRENCY,
         ..WorkerConfig::default()
     };

@@ -10,11 +10,19 @@ FIELDS = {
     "version": 1, "features": 2, "name": 4, "heartbeat_interval": 5, "max_body": 6, "limit": 7, "request_id": 8,
     "timeout": 9, "hops": 10, "flags": 11, "method": 12, "path": 13, "operation": 14, "contract": 15, "header": 16,
     "traceparent": 17, "tracestate": 18, "lengths": 19, "outcome": 20, "status": 21, "message": 22, "may_have_run": 23,
-    "retry_after": 24, "last_request_id": 25, "stamp": 26, "reason": 27, "codec": 28,
+    "retry_after": 24, "last_request_id": 25, "stamp": 26, "reason": 27, "codec": 28, "contracts": 41,
 }
 NAMES = {number: name for name, number in FIELDS.items()}
 TEXTS = {"name", "method", "path", "operation", "traceparent", "tracestate", "message"}
 HEAD = struct.Struct(">4sBBQQQ")
+
+
+def digest(text):
+    """FNV-1a with 64 bits."""
+    number = 0xCBF29CE484222325
+    for byte in text.encode():
+        number = (number ^ byte) * 0x100000001B3 % 2**64
+    return number
 
 
 def encode_fields(fields):
@@ -52,7 +60,7 @@ def decode_fields(data):
             fields[name] = value.decode()
         elif name == "status":
             fields[name] = struct.unpack(">i", value)[0]
-        elif name == "lengths":
+        elif name in ("lengths", "contracts"):
             fields[name] = value
         elif name is not None:
             if not 1 <= length <= 8:

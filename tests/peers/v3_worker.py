@@ -1,6 +1,6 @@
 """A worker of protocol v3, written from docs/protocol.md alone.
 
-Serves `/service/echo`, `/service/sleep` and the operation `thumbs::resize` to any number of callers.
+Serves `/service/echo`, `/service/sleep` and the operations `thumbs::resize` and `brubeck::operations` to any number of callers.
 
     v3_worker.py tcp://127.0.0.1:0 KEY.pem
 
@@ -19,6 +19,11 @@ from v3_wire import *
 SLOTS = 16
 MAX_BODY = 8 << 20
 VALUE, FAILURE, REJECTED, PANICKED, CANCELLED, TIMED_OUT, BUSY, DRAIN, REFUSED, TOO_LARGE, MALFORMED, FAILED = range(1, 13)
+
+NAME, ARGUMENTS, RESULT, ERROR = "thumbs::resize", {"image": "Bytes", "width": "u64"}, "Bytes", "Refusal"
+DECLARATION = digest("\n".join([NAME, *(f"{name}: {of}" for name, of in ARGUMENTS.items()), RESULT, ERROR]))
+ARGUMENT_LIST = [{"name": name, "type": of} for name, of in ARGUMENTS.items()]
+LIST = [{"name": NAME, "digest": f"{DECLARATION:016x}", "arguments": ARGUMENT_LIST, "result": RESULT, "error": ERROR}]
 
 
 class Session:
@@ -54,7 +59,8 @@ class Worker:
                 return peer.send([head(DENIED, {"reason": 2})])
             session = self.sessions[peer] = Session(peer, fields["heartbeat_interval"])
             welcome = {"version": VERSION, "limit": session.limit(), "max_body": MAX_BODY, "name": "in Python"}
-            return self.send(session, WELCOME, welcome)
+            contracts = digest(NAME).to_bytes(8, "big") + DECLARATION.to_bytes(8, "big")
+            return self.send(session, WELCOME, {**welcome, "contracts": contracts})
         if not session or not session.channel.accepts(message):
             return
         session.last_seen = time.monotonic()
@@ -75,6 +81,9 @@ class Worker:
             return
         full, session.last_call = len(session.calls) >= SLOTS, call
         session.calls[call] = time.monotonic() + fields["timeout"] / 1000
+        if operation == "brubeck::operations":
+            body = json.dumps({"operations": LIST, "omitted": 0}).encode()
+            return self.reply(session, call, VALUE, 200, "OK", [], [body])
         if self.draining or full or fields.get("hops", 0) > 16:
             return self.fail(session, call, DRAIN if self.draining else BUSY if full else REFUSED, "not now")
         if fields.get("flags", 0) & 2:

@@ -250,7 +250,7 @@ fn operation_item(vis: &TokenStream, module: &Ident, operation: &Operation<'_>) 
             None => quote!(#name: #value.take()?),
         }
     });
-    let contract = digest(&full, operation);
+    let declaration = declaration(operation);
     // The types carry the spans of the user, the locals do not: see `handler::expand`.
     let ok_result = quote_spanned!(types::span(operation.ok)=> priv::body_codec::<#ok>);
     let error_result = quote_spanned!(types::span(operation.error)=> priv::body_codec::<#error>);
@@ -269,8 +269,7 @@ fn operation_item(vis: &TokenStream, module: &Ident, operation: &Operation<'_>) 
                 type Error = #error;
                 const OK: priv::BodyCodec<#ok> = #ok_result();
                 const ERROR: priv::BodyCodec<#error> = #error_result();
-                const SPEC: priv::Spec = #spec #schema.of_operation(#contract).at(::core::file!(), ::core::line!());
-                const CONTRACT: u64 = #contract;
+                const SPEC: priv::Spec = #spec #schema.of_operation(#declaration).at(::core::file!(), ::core::line!());
                 const CONTRACT_ROUTES: &'static [&'static priv::Spec] = &OPERATION_TABLE;
                 const TIMEOUT: ::core::option::Option<::core::time::Duration> = #timeout;
                 fn into_request(self) -> priv::ServiceRequest {
@@ -318,22 +317,19 @@ fn path_text(codec: &Ident) -> Ident {
     format_ident!("__text{}", codec.to_string().trim_start_matches("__ARGUMENT"))
 }
 
-/// Returns a digest of the declaration of an operation: its name, its arguments and their types, and its result, as they are written.
-///
-/// It is FNV-1a, which needs no dependency; nothing relies on it being hard to forge.
-fn digest(name: &str, operation: &Operation<'_>) -> u64 {
-    let mut text = name.to_owned();
-    for OperationArgument { name, ty, .. } in &operation.arguments {
-        text += &format!(" {}: {},", name.unraw(), types::text(ty));
-    }
-    text += &format!(
-        " -> {}, {}",
+/// Returns the declaration of an operation as text: a line for each argument with its type, and one for each of the types of the result and
+/// the error, as they are written.
+fn declaration(operation: &Operation<'_>) -> String {
+    let arguments = operation
+        .arguments
+        .iter()
+        .map(|OperationArgument { name, ty, .. }| format!("{}: {}\n", name.unraw(), types::text(ty)));
+    let arguments: String = arguments.collect();
+    format!(
+        "{arguments}{}\n{}",
         types::text(operation.ok),
         types::text(operation.error)
-    );
-    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    })
+    )
 }
 
 /// Returns the statements that build `__path`.

@@ -64,9 +64,8 @@ pub mod slow_echo {
                         ::brubeck::__private::Json < Problem >>
                     ),
                 )
-                .of_operation(2653290101015229507u64)
+                .of_operation("room: u64\ntext: String\nEchoed\nProblem")
                 .at(::core::file!(), ::core::line!());
-            const CONTRACT: u64 = 2653290101015229507u64;
             const CONTRACT_ROUTES: &'static [&'static ::brubeck::__private::Spec] = &OPERATION_TABLE;
             const TIMEOUT: ::core::option::Option<::core::time::Duration> = ::core::option::Option::Some(
                 ::core::time::Duration::from_millis(5000u64),

@@ -19,7 +19,8 @@ impl ContractDifferences {
         if logged.insert(served.operation) {
             tracing::warn!(
                 operation = served.operation,
-                "a caller declares this operation with other arguments or another result; deploy both sides with the same contract"
+                "a caller declares this operation with other arguments or another result, and its log says which; deploy both sides with the same \
+                 contract"
             );
         }
     }

@@ -13,7 +13,7 @@ use crate::rpc::core::WorkerConfig;
 use crate::rpc::sealed::{Sealing, pin_in};
 use crate::rpc::server::{
     CallerSessions, DEFAULT_CONCURRENCY, InstrumentedApplication, KeyAccess, ServedKey, parse_endpoint,
-    serve_error, service_specs,
+    serve_error, served_operations, service_specs,
 };
 use crate::secret::Secret;
 use brubeck_zmtp::{LINGER, RouterServer, ServerEvent, ServerLimits, Transport, WrappedZmtp};
@@ -329,6 +329,11 @@ impl Service {
         let access = self.key_access(&*application)?;
         // Connections in memory have no keys.
         let access = access.filter(|_| protection == Protection::Sealed);
+        let config = WorkerConfig {
+            operations: served_operations(&*application),
+            keys: access.as_ref().map(KeyAccess::keys),
+            ..self.worker_config(protection)
+        };
         let application = Arc::new(InstrumentedApplication::new(application).with_access(access));
         let endpoint = parse_endpoint(&self.address)?;
         let clear_text = self.clear_text || endpoint.is_loopback();
@@ -336,11 +341,7 @@ impl Service {
             .server(endpoint, self.server_limits())
             .await
             .map_err(|error| serve_error(&self.address, error))?;
-        let sessions = CallerSessions::new(
-            self.worker_config(protection),
-            application.clone(),
-            server.outbound.clone(),
-        )?;
+        let sessions = CallerSessions::new(config, application.clone(), server.outbound.clone())?;
         let address = server.local.to_string();
         let listeners = vec![server.listener.guard()];
         // Without dialects no message reaches this handler.

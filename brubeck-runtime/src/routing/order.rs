@@ -72,7 +72,11 @@ mod tests {
             packed_path(pattern)
         };
         let spec = Spec::new(pattern, pattern, Method::Request, Kind::Service).with_automaton(automaton, "");
-        let spec = if operation { spec.of_operation(1) } else { spec };
+        let spec = if operation {
+            spec.of_operation("()\nProblem")
+        } else {
+            spec
+        };
         Box::leak(Box::new(ListedRoute::new(Box::leak(Box::new(spec)))))
     }
 

@@ -28,18 +28,18 @@ use tokio::time::Instant;
 /// Refuses a body that is not an object if there are arguments: the message has room for one JSON value.
 pub(super) fn to_call_request(request: ServiceRequest, nowait: bool) -> Result<CallRequest, CallError> {
     let text = |(name, value): (String, Value)| (name.into(), plain(value).into());
-    let trace = request.trace.as_ref();
+    let (trace, operation) = (request.trace.as_ref(), request.operation);
     Ok(CallRequest {
         traceparent: trace.map(Trace::traceparent).unwrap_or_default().into(),
         tracestate: trace.map(Trace::tracestate).unwrap_or_default().to_owned().into(),
         headers: request.headers.into_iter().map(text).collect(),
         body: merge_body(request.path_arguments, request.arguments, request.body)?,
         parts: request.parts,
-        operation: request.operation.map(|(name, _)| name).unwrap_or_default().into(),
-        contract: request
-            .operation
-            .map(|(_, contract)| contract)
-            .unwrap_or_default(),
+        operation: operation
+            .map(|operation| operation.name)
+            .unwrap_or_default()
+            .into(),
+        contract: operation.map(|operation| operation.contract).unwrap_or_default(),
         hops: request.hops,
         idempotent: request.idempotent,
         nowait,

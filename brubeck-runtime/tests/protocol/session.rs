@@ -6,26 +6,28 @@ use std::time::Duration;
 use brubeck_runtime::CallError;
 use brubeck_runtime::protocol::*;
 use brubeck_runtime::wire::v3::{
-    ByteStr, CallRequest, Denial, Hello, MessageKind, Position, RawMessage, VERSION, Welcome, WireMessage,
-    WireReply, WireRequest, encode,
+    ByteStr, CallRequest, Denial, Hello, MessageKind, OperationDeclaration, Position, RawMessage, VERSION,
+    Welcome, WireMessage, WireReply, WireRequest, encode,
 };
 use bytes::Bytes;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-const PEER: PeerId = PeerId(1);
-const LINK: u64 = 1;
+pub(crate) const PEER: PeerId = PeerId(1);
+pub(crate) const LINK: u64 = 1;
 const IDENTITY: Bytes = Bytes::from_static(b"caller");
 
-type Frames = Vec<Bytes>;
+pub(crate) type Frames = Vec<Bytes>;
 
 /// A caller and a worker. The test passes each message between them.
-struct Pair {
-    caller: Caller,
-    worker: Worker,
+pub(crate) struct Pair {
+    pub(crate) caller: Caller,
+    pub(crate) worker: Worker,
     now: Moment,
-    outcomes: Vec<(CallNumber, Result<WireReply, CallError>)>,
-    started: Vec<(JobId, Arc<CallRequest>, Moment)>,
+    pub(crate) outcomes: Vec<(CallNumber, Result<WireReply, CallError>)>,
+    pub(crate) started: Vec<(JobId, Arc<CallRequest>, Moment)>,
+    /// The declarations of the caller, and those of the worker, that differ.
+    pub(crate) differences: Vec<(OperationDeclaration, Option<OperationDeclaration>)>,
     dropped: Vec<&'static str>,
 }
 
@@ -37,13 +39,14 @@ fn kind(frames: &Frames) -> MessageKind {
 }
 
 impl Pair {
-    fn new(caller: CallerConfig, worker: WorkerConfig) -> Self {
+    pub(crate) fn new(caller: CallerConfig, worker: WorkerConfig) -> Self {
         let mut pair = Self {
             caller: Caller::new(caller, [1; 32]),
             worker: Worker::new(worker, [2; 32]),
             now: Duration::from_secs(1),
             outcomes: Vec::new(),
             started: Vec::new(),
+            differences: Vec::new(),
             dropped: Vec::new(),
         };
         assert!(pair.caller_event(CallerEvent::AddPeer { peer: PEER }).is_empty());
@@ -55,7 +58,7 @@ impl Pair {
     }
 
     /// Passes an event to the caller. Returns the messages that it sends.
-    fn caller_event(&mut self, event: CallerEvent) -> Vec<Frames> {
+    pub(crate) fn caller_event(&mut self, event: CallerEvent) -> Vec<Frames> {
         let (mut actions, mut sent) = (Vec::new(), Vec::new());
         self.caller.handle_event(self.now, event, &mut actions);
         for action in actions {
@@ -63,6 +66,7 @@ impl Pair {
                 CallerAction::Send { frames, .. } => sent.push(frames),
                 CallerAction::Finish { call, outcome, .. } => self.outcomes.push((call, outcome)),
                 CallerAction::DropLink { reason, .. } => self.dropped.push(reason),
+                CallerAction::ContractDiffers { here, there, .. } => self.differences.push((here, there)),
                 _ => {}
             }
         }
@@ -70,7 +74,7 @@ impl Pair {
     }
 
     /// Passes an event to the worker. Returns the messages that it sends.
-    fn worker_event(&mut self, event: WorkerEvent) -> Vec<Frames> {
+    pub(crate) fn worker_event(&mut self, event: WorkerEvent) -> Vec<Frames> {
         let (mut actions, mut sent) = (Vec::new(), Vec::new());
         self.worker.handle_event(self.now, event, &mut actions);
         for action in actions {
@@ -91,7 +95,7 @@ impl Pair {
         sent
     }
 
-    fn send_to_caller(&mut self, frames: &Frames) -> Vec<Frames> {
+    pub(crate) fn send_to_caller(&mut self, frames: &Frames) -> Vec<Frames> {
         self.caller_event(CallerEvent::Frames {
             peer: PEER,
             link: LINK,
@@ -99,7 +103,7 @@ impl Pair {
         })
     }
 
-    fn send_to_worker(&mut self, frames: &Frames) -> Vec<Frames> {
+    pub(crate) fn send_to_worker(&mut self, frames: &Frames) -> Vec<Frames> {
         self.worker_event(WorkerEvent::Frames {
             peer: IDENTITY,
             frames: frames.clone(),
@@ -107,7 +111,7 @@ impl Pair {
     }
 
     /// Performs the handshake. Returns its two messages, of which the second is `welcome` or `denied`.
-    fn open(&mut self) -> [Frames; 2] {
+    pub(crate) fn open(&mut self) -> [Frames; 2] {
         let only = |mut sent: Vec<Frames>| {
             assert_eq!(sent.len(), 1, "{sent:?}");
             sent.remove(0)
@@ -144,7 +148,7 @@ impl Pair {
         })
     }
 
-    fn reply(&mut self, job: JobId) -> Vec<Frames> {
+    pub(crate) fn reply(&mut self, job: JobId) -> Vec<Frames> {
         let body = Bytes::from_static(b"\"done\"");
         let reply = WireReply {
             status: 200,
@@ -170,7 +174,7 @@ fn hello(version: u8) -> Frames {
     encode(&WireMessage::Hello(hello), Position::NONE).unwrap()
 }
 
-fn decode(frames: &Frames) -> WireMessage {
+pub(crate) fn decode(frames: &Frames) -> WireMessage {
     RawMessage::read(frames).unwrap().decode().unwrap()
 }
 

@@ -93,15 +93,21 @@ fn message() -> impl Strategy<Value = WireMessage> {
             any::<u32>(),
             number(),
             number(),
-            text(limits::MAX_NAME)
+            text(limits::MAX_NAME),
+            prop::collection::vec((number(), number()), 0..20),
         )
-            .prop_map(|(version, features, limit, max_body, name)| {
+            .prop_map(|(version, features, limit, max_body, name, contracts)| {
+                let contracts = contracts
+                    .into_iter()
+                    .map(|(name, declaration)| ContractDigest { name, declaration })
+                    .collect();
                 WireMessage::Welcome(Welcome {
                     version,
                     features,
                     limit,
                     max_body,
                     name,
+                    contracts,
                 })
             }),
         request().prop_map(WireMessage::Request),
@@ -360,6 +366,10 @@ fn protocol_document_example_is_exact() {
         limit: 128,
         max_body: 8 << 20,
         name: ByteStr::from("slow"),
+        contracts: vec![ContractDigest {
+            name: name_digest("thumbs::resize"),
+            declaration: 0x1122_3344_5566_7788,
+        }],
     });
     let welcome = encode(&welcome, position).unwrap();
     let picture = Bytes::from_static(b"\xff\xd8\xff");
@@ -405,6 +415,17 @@ fn protocol_document_example_is_exact() {
         },
     };
     let error = encode(&error, second).unwrap();
+    let list_request = WireMessage::Request(WireRequest {
+        id: 2,
+        timeout_ms: 10_000,
+        more_waiting: false,
+        call: CallRequest {
+            operation: OPERATION_LIST.into(),
+            ..CallRequest::new("request", "")
+        }
+        .into(),
+    });
+    let list_request = encode(&list_request, second).unwrap();
     let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
     let document = include_str!("../../../docs/protocol.md");
     for (name, frame) in [
@@ -413,6 +434,7 @@ fn protocol_document_example_is_exact() {
         ("request", &request[0]),
         ("response", &reply[0]),
         ("response that reports a timeout", &error[0]),
+        ("request of the list", &list_request[0]),
     ] {
         let text = hex(frame);
         let lines: Vec<&str> = text
@@ -426,4 +448,14 @@ fn protocol_document_example_is_exact() {
             lines.join("\n")
         );
     }
+    let declaration = OperationDeclaration::parse(
+        "thumbs::resize",
+        0x1122_3344_5566_7788,
+        "image: Bytes\nwidth: u32\nBytes\nProblem",
+    );
+    let list = serde_json::to_string(&declaration).unwrap();
+    assert!(
+        document.contains(&list),
+        "docs/protocol.md has a different list; it should be\n{list}"
+    );
 }

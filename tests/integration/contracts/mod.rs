@@ -1,6 +1,7 @@
 //! Contracts: typed calls, their bytes and their outcomes, and the schemas that a service publishes.
 
 mod bytes;
+mod differences;
 mod endings;
 mod outcomes;
 mod paths;

@@ -1,5 +1,6 @@
 //! Calls of a Python worker that was written from `docs/protocol.md` alone.
 
+use crate::support::logs::CapturedLogs;
 use crate::support::python::{self as python_peer, PythonPeer};
 use crate::support::served_app::{socket_address, socket_folder};
 use crate::support::{Gate, ServedApp, requirements, with_timeout};
@@ -112,6 +113,7 @@ async fn bytes_and_outcomes_cross_to_and_from_the_python_worker() {
     let Some(python) = requirements::python() else {
         return;
     };
+    let logs = CapturedLogs::start(tracing::Level::WARN);
     let (worker, address) = worker(&python).await;
     let client = Client::connect(&ServiceAddress::new(&address, SECRET)).unwrap();
     let thumbs = ThumbsClient::new(client.clone());
@@ -125,7 +127,11 @@ async fn bytes_and_outcomes_cross_to_and_from_the_python_worker() {
         }
         other => panic!("{other:?}"),
     }
-    // The worker knows the contract in another version.
+    // The worker knows the contract in another version. Its list arrives with the responses of the next calls.
+    let difference = format!("argument `width`: `u32` here, `u64` at {address}");
+    while logs.count(&difference) == 0 {
+        assert_echo(&client, json!("hello")).await;
+    }
     let error = with_timeout(thumbs.crop(7, image(3)).into_future())
         .await
         .unwrap_err();
@@ -226,6 +232,13 @@ async fn python_caller_calls_operations() {
             BAD_REQUEST,
         ),
         ("thumbs::rotate", "{}", &[], "3 404 0 {}"),
+        (
+            "brubeck::operations",
+            "{}",
+            &[],
+            r#"1 200 1 {"operations":[{"name":"thumbs::resize","digest":".."#,
+        ),
+        ("brubeck::nothing", "{}", &[], "3 404 0 {}"),
     ];
     let cases = cases.into_iter().enumerate();
     for (index, (operation, body, parts, expected)) in cases {

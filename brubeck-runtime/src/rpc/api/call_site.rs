@@ -157,7 +157,7 @@ impl CallOrigin {
         CallOrigin {
             link,
             target: match request.operation {
-                Some((operation, _)) => CalledAs::Operation(operation),
+                Some(operation) => CalledAs::Operation(operation.name),
                 None => CalledAs::Path(request.method(), request.path().to_owned()),
             },
             trace: request.trace().map(Trace::number),

@@ -84,9 +84,6 @@ pub trait Operation: Sized + Send + 'static {
     /// # }
     /// ```
     const SPEC: Spec;
-    /// A digest of the declaration: the name, the arguments and their types, and the result. 0 if it is not known.
-    #[doc(hidden)]
-    const CONTRACT: u64 = 0;
     /// The routes of all operations of the contract.
     #[doc(hidden)]
     const CONTRACT_ROUTES: &'static [&'static Spec] = &[];

@@ -37,8 +37,8 @@ use std::sync::{Arc, OnceLock};
 pub struct ServiceRequest {
     pub(crate) path: Cow<'static, str>,
     pub(crate) method: Method,
-    /// The operation of a contract and the digest of its declaration.
-    pub(crate) operation: Option<(&'static str, u64)>,
+    /// The operation of a contract.
+    pub(crate) operation: Option<DeclaredOperation>,
     /// The arguments in the path of an operation. They are sent by name, too, so that the service need not match the path.
     pub(crate) path_arguments: SmallVec<[(&'static str, String); 1]>,
     /// The routes of all operations of the contract.
@@ -55,6 +55,25 @@ pub struct ServiceRequest {
     pub(super) layered: Option<Arc<LayeredCall>>,
     /// The first reason why the request cannot be sent.
     invalid: Option<String>,
+}
+
+/// The operation of a contract that a request is for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct DeclaredOperation {
+    pub(crate) name: &'static str,
+    /// The digest of the declaration.
+    pub(crate) contract: u64,
+    pub(crate) declaration: &'static str,
+}
+
+impl DeclaredOperation {
+    const fn of(spec: &Spec) -> DeclaredOperation {
+        DeclaredOperation {
+            name: spec.operation,
+            contract: spec.contract,
+            declaration: spec.declaration,
+        }
+    }
 }
 
 impl ServiceRequest {
@@ -164,20 +183,19 @@ impl ServiceRequest {
 
     /// Sets the operation that this request is for.
     pub(crate) fn of_operation<O: Operation>(mut self) -> ServiceRequest {
-        self.operation = Some((O::SPEC.operation, O::CONTRACT));
+        self.operation = Some(const { DeclaredOperation::of(&O::SPEC) });
         self.contract_routes = O::CONTRACT_ROUTES;
         self
     }
 
     /// Returns the name of the operation, and the routes of its contract.
     pub(crate) fn contract_routes(&self) -> Option<(&'static str, &'static [&'static Spec])> {
-        let (name, _) = self.operation?;
-        Some((name, self.contract_routes))
+        Some((self.operation?.name, self.contract_routes))
     }
 
     /// Returns the operation for the message of the response.
     pub(crate) fn called_operation(&self) -> Option<CalledOperation> {
-        let (name, contract) = self.operation?;
+        let DeclaredOperation { name, contract, .. } = self.operation?;
         Some(CalledOperation {
             name: name.into(),
             contract,
@@ -323,7 +341,7 @@ impl ServiceRequest {
     /// # }
     /// ```
     pub fn operation(&self) -> Option<&'static str> {
-        self.operation.map(|(name, _)| name)
+        self.operation.map(|operation| operation.name)
     }
 
     /// Returns the headers.

@@ -1,5 +1,6 @@
 //! The client side of brubeck's protocol: a pool of connections to the workers of one service.
 
+mod contracts;
 mod pool_call;
 mod resolve;
 
@@ -171,10 +172,12 @@ impl Pool {
     ) -> Result<PoolCall, CallError> {
         let (result_sender, result) = oneshot::channel();
         let timer = DeadlineTimer::new(deadline);
+        let declaration = request.operation.map(|operation| operation.declaration);
         let request = convert::to_call_request(request, accepted.is_some())?;
         let deadline = self.inner.clock.moment(deadline);
         let options = CallOptions {
             wait_for_ready: self.inner.addresses().has_unresolved(),
+            declaration,
         };
         let mut state = self.inner.lock();
         let call = CallNumber(state.next_call);
@@ -484,6 +487,11 @@ impl PoolState {
                         worker.address = &*worker.address,
                         "connection to worker is usable again"
                     );
+                }
+            }
+            CallerAction::ContractDiffers { peer, here, there } => {
+                if let Some(worker) = self.workers.get(&peer) {
+                    contracts::report_difference(&here, there.as_ref(), &worker.address);
                 }
             }
             CallerAction::PeerEjected { peer, pause } => {

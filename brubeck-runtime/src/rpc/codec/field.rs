@@ -4,9 +4,10 @@
 //! receiver must understand. A number is written in as few bytes as it needs, at least one.
 
 use super::ByteStr;
+use super::ContractDigest;
 use super::limits::{
-    MAX_HEADER_BYTES, MAX_HEADERS, MAX_MESSAGE, MAX_METHOD, MAX_NAME, MAX_OPERATION, MAX_PARTS, MAX_PATH,
-    MAX_TRACEPARENT, MAX_TRACESTATE,
+    MAX_CONTRACTS, MAX_HEADER_BYTES, MAX_HEADERS, MAX_MESSAGE, MAX_METHOD, MAX_NAME, MAX_OPERATION,
+    MAX_PARTS, MAX_PATH, MAX_TRACEPARENT, MAX_TRACESTATE,
 };
 use crate::codec::{Cursor, EncodeError, ParseError};
 use bytes::{BufMut, Bytes, BytesMut};
@@ -62,6 +63,7 @@ macro_rules! field_type {
     (nonce) => { [u8; 32] };
     (headers) => { Vec<(ByteStr, ByteStr)> };
     (lengths) => { Bytes };
+    (digests) => { Vec<ContractDigest> };
 }
 
 macro_rules! read_value {
@@ -76,6 +78,15 @@ macro_rules! read_value {
     };
     (lengths, $to:expr, $value:expr, $what:expr) => {
         $to = lengths($value, concat!($what, ": at most 65 lengths of 4 bytes"))?
+    };
+    (digests, $to:expr, $value:expr, $what:expr) => {
+        $to = digests(
+            $value,
+            concat!(
+                $what,
+                ": two numbers of 8 bytes for each of at most 1,024 operations"
+            ),
+        )?
     };
     (i32, $to:expr, $value:expr, $what:expr) => {
         // Two's complement in four bytes.
@@ -148,6 +159,8 @@ fields! {
     27 reason: u8;
     /// The encoding of the body: 0 is JSON.
     28 codec: u8;
+    /// The digests of the operations that the worker serves.
+    41 contracts: digests;
 }
 
 impl Fields {
@@ -269,6 +282,21 @@ fn lengths(value: &mut Cursor<'_>, what: &'static str) -> Result<Bytes, ParseErr
     value.take(length)
 }
 
+/// Reads the digests of operations: that of the name and that of the declaration, in 8 bytes each.
+fn digests(value: &mut Cursor<'_>, what: &'static str) -> Result<Vec<ContractDigest>, ParseError> {
+    let at = value.position();
+    let (numbers, rest) = value.rest().as_chunks::<8>();
+    let (pairs, odd) = numbers.as_chunks::<2>();
+    if pairs.len() > MAX_CONTRACTS || !odd.is_empty() || !rest.is_empty() {
+        return Err(ParseError::Expected { at, what });
+    }
+    let pairs = pairs.iter().map(|[name, declaration]| ContractDigest {
+        name: u64::from_be_bytes(*name),
+        declaration: u64::from_be_bytes(*declaration),
+    });
+    Ok(pairs.collect())
+}
+
 fn put_field_header(out: &mut BytesMut, number: u8, length: usize) {
     out.put_u8(number);
     // `validate` has rejected longer values.
@@ -332,6 +360,18 @@ pub(super) fn put_lengths(out: &mut BytesMut, body: &Bytes, parts: &[Bytes]) {
     }
 }
 
+/// Writes the digests of operations, if there are any.
+pub(super) fn put_digests(out: &mut BytesMut, number: u8, digests: &[ContractDigest]) {
+    if digests.is_empty() {
+        return;
+    }
+    put_field_header(out, number, 16 * digests.len());
+    for digest in digests {
+        out.put_u64(digest.name);
+        out.put_u64(digest.declaration);
+    }
+}
+
 /// Returns an upper bound of the bytes that these texts, these headers and `numbers` numbers take.
 pub(super) fn encoded_len(
     numbers: usize,
@@ -350,6 +390,17 @@ pub(super) fn check_length(text: &ByteStr, max: usize, field: &'static str) -> R
         return Err(EncodeError::new(
             field,
             "it exceeds its length limit in brubeck's protocol; shorten it or move it into the body",
+        ));
+    }
+    Ok(())
+}
+
+/// Returns an error if there are digests of more operations than the receiver accepts.
+pub(super) fn check_digests(digests: &[ContractDigest]) -> Result<(), EncodeError> {
+    if digests.len() > MAX_CONTRACTS {
+        return Err(EncodeError::new(
+            "contracts",
+            "there are more than 1,024; leave some of them out",
         ));
     }
     Ok(())
@@ -417,6 +468,25 @@ mod tests {
         }
         // A field that is known here may be marked, too.
         assert_eq!(read(vec![number::hops | REQUIRED, 0, 1, 7]).unwrap().hops, 7);
+    }
+
+    #[test]
+    fn digests_are_pairs_of_numbers_and_bounded() {
+        let field = |length: u16| {
+            let mut bytes = vec![number::contracts];
+            bytes.extend(length.to_be_bytes());
+            bytes.extend((0..length).map(|n| n as u8));
+            read(bytes)
+        };
+        let contracts = field(32).unwrap().contracts;
+        assert_eq!(contracts.len(), 2);
+        assert_eq!(contracts[1].name, 0x1011_1213_1415_1617);
+        assert_eq!(contracts[1].declaration, 0x1819_1a1b_1c1d_1e1f);
+        assert!(field(0).unwrap().contracts.is_empty());
+        assert_eq!(field(16 << 10).unwrap().contracts.len(), MAX_CONTRACTS);
+        for length in [1, 8, 15, 24, (16 << 10) + 16] {
+            assert!(field(length).is_err(), "{length}");
+        }
     }
 
     #[test]

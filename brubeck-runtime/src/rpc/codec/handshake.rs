@@ -1,6 +1,7 @@
 //! The messages of the handshake.
 
 use super::ByteStr;
+use super::ContractDigest;
 use super::field::{self, Fields, number};
 use super::limits::MAX_NAME;
 use crate::codec::{EncodeError, ParseError};
@@ -62,10 +63,12 @@ pub struct Welcome {
     pub max_body: u64,
     /// The name of the sender, for diagnostics. At most 64 bytes.
     pub name: ByteStr,
+    /// The digests of the operations of contracts that the worker serves. At most 1,024.
+    pub contracts: Vec<ContractDigest>,
 }
 
 impl Welcome {
-    pub(super) fn from_fields(fields: &Fields) -> Result<Self, ParseError> {
+    pub(super) fn from_fields(fields: &mut Fields) -> Result<Self, ParseError> {
         fields.require(
             &[number::version, number::limit, number::max_body],
             "a version, a limit and the largest body",
@@ -76,6 +79,7 @@ impl Welcome {
             limit: fields.limit,
             max_body: fields.max_body,
             name: fields.name.clone(),
+            contracts: std::mem::take(&mut fields.contracts),
         })
     }
 
@@ -85,10 +89,12 @@ impl Welcome {
         field::put_number(out, number::limit, self.limit);
         field::put_number(out, number::max_body, self.max_body);
         field::put_text(out, number::name, &self.name);
+        field::put_digests(out, number::contracts, &self.contracts);
     }
 
     pub(super) fn validate(&self) -> Result<(), EncodeError> {
-        field::check_length(&self.name, MAX_NAME, "name")
+        field::check_length(&self.name, MAX_NAME, "name")?;
+        field::check_digests(&self.contracts)
     }
 }
 

@@ -22,6 +22,10 @@ pub const MAX_NAME: usize = 64;
 pub const MAX_PARTS: usize = 64;
 /// The maximum number of frames of a message: a head, a body, and its parts.
 pub const MAX_FRAMES: usize = MAX_PARTS + 2;
+/// The maximum number of operations whose digests are in a `welcome`.
+pub const MAX_CONTRACTS: usize = 1 << 10;
+/// The maximum length of the list of the operations of a worker, in bytes.
+pub const MAX_OPERATION_LIST: usize = 256 << 10;
 /// The maximum length of a head frame, in bytes. Only the decoder checks it: the other limits keep encoded heads below it.
 pub const MAX_HEAD: usize = 32 << 10;
 /// The maximum length of a `hello`, in bytes. Workers enforce it.

@@ -240,6 +240,7 @@ impl WireMessage {
             Self::Request(request) => request.encoded_len(),
             Self::Reply { reply, .. } => reply.encoded_len(),
             Self::Error { error, .. } => field::encoded_len(5, &[&error.message], &[], 0),
+            Self::Welcome(welcome) => 128 + 16 * welcome.contracts.len(),
             _ => 128,
         }
     }

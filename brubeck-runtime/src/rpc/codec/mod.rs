@@ -21,6 +21,7 @@ mod handshake;
 mod head;
 pub mod limits;
 mod message;
+mod operations;
 mod raw_message;
 mod reply;
 mod request;
@@ -31,6 +32,11 @@ pub use crate::outcome::Outcome;
 pub use handshake::{Denial, Hello, Welcome};
 pub use head::{MAGIC, MessageHead, MessageKind, VERSION};
 pub use message::WireMessage;
+pub(in crate::rpc) use operations::declares_differently;
+pub use operations::{
+    ContractDigest, DeclaredArgument, OPERATION_LIST, OperationDeclaration, RESERVED_OPERATIONS,
+    ServedOperations, name_digest, read_operation_list,
+};
 pub use raw_message::{InvalidMessage, Position, RawMessage, encode};
 pub use reply::{ErrorCode, ErrorReply, WireReply};
 pub use request::{CallRequest, WireRequest};

@@ -6,6 +6,7 @@ use crate::message::Message;
 use crate::method::{Kind, Method};
 use crate::response::{IntoReply, Response};
 use crate::rpc::api::KeyPin;
+use crate::rpc::codec::{OperationDeclaration, ServedOperations};
 use crate::spec::Spec;
 use crate::status::Status;
 use futures_util::FutureExt;
@@ -119,6 +120,14 @@ async fn describe(application: Arc<InstrumentedApplication>, method: Method) -> 
 pub(crate) fn service_specs(application: &dyn Application) -> impl Iterator<Item = &'static Spec> + use<> {
     let specs = application.specs().into_iter();
     specs.filter(|spec| spec.kind == Kind::Service)
+}
+
+/// Returns the declarations of the operations of contracts, which callers compare with theirs.
+pub(crate) fn served_operations(application: &dyn Application) -> ServedOperations {
+    let specs = service_specs(application).filter(|spec| !spec.operation.is_empty());
+    ServedOperations::new(
+        specs.map(|spec| OperationDeclaration::parse(spec.operation, spec.contract, spec.declaration)),
+    )
 }
 
 fn operation_info(spec: &Spec) -> Value {

@@ -59,6 +59,11 @@ impl KeyAccess {
         Ok(access)
     }
 
+    /// Returns the keys that may call at least one operation.
+    pub(crate) fn keys(&self) -> HashSet<KeyPin> {
+        self.all.iter().chain(self.limited.keys()).copied().collect()
+    }
+
     /// Returns the reason why a call is refused. `operation` is `None` for a path of the service itself, and for one without a handler:
     /// every listed key may call those.
     pub(crate) fn refusal(&self, key: Option<KeyPin>, operation: Option<&'static Spec>) -> Option<String> {

@@ -18,7 +18,7 @@ use brubeck_zmtp::{Endpoint, RoutingId, ServerSender, TransportError};
 use bytes::Bytes;
 use futures_util::FutureExt;
 use introspection::InstrumentedCall;
-pub(crate) use introspection::{InstrumentedApplication, service_specs};
+pub(crate) use introspection::{InstrumentedApplication, served_operations, service_specs};
 pub(crate) use key_access::{KeyAccess, ServedKey};
 use std::cell::Cell;
 use std::collections::VecDeque;

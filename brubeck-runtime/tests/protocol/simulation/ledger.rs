@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use brubeck_runtime::protocol::Moment;
-use brubeck_runtime::wire::v3::{Outcome, WireReply};
+use brubeck_runtime::wire::v3::{OperationDeclaration, Outcome, ServedOperations, WireReply};
 use brubeck_runtime::{CallError, Phase};
 use bytes::Bytes;
 
@@ -102,6 +102,25 @@ pub(crate) fn parts(tag: Tag) -> Vec<Bytes> {
 /// Returns the operation of a call, or an empty text.
 pub(crate) fn operation(tag: Tag) -> &'static str {
     if tag.is_multiple_of(2) { "work::run" } else { "" }
+}
+
+/// The declaration of the operation by the callers, and its digest.
+pub(crate) const DECLARATION: &str = "number: u64\nu64\nProblem";
+pub(crate) const CONTRACT: u64 = 7;
+
+/// Returns whether a worker declares its operation as the callers do. Every second one does.
+pub(crate) fn declares_as_callers(worker: usize) -> bool {
+    worker.is_multiple_of(2)
+}
+
+/// Returns the operations of a worker.
+pub(crate) fn operations_of(worker: usize) -> ServedOperations {
+    let declared = if declares_as_callers(worker) {
+        OperationDeclaration::parse("work::run", CONTRACT, DECLARATION)
+    } else {
+        OperationDeclaration::parse("work::run", CONTRACT + 1, "number: u32\nu64\nProblem")
+    };
+    ServedOperations::new([declared])
 }
 
 impl Ledger {

@@ -276,6 +276,7 @@ impl World {
     ) -> WorkerNode {
         let config = WorkerConfig {
             name: ByteStr::from("worker"),
+            operations: ledger::operations_of(worker),
             concurrency: plan.concurrency_of(worker),
             queue: Some(plan.queue),
             verified_only: true,
@@ -818,6 +819,13 @@ impl World {
             CallerAction::SessionOpened { .. }
             | CallerAction::PeerEjected { .. }
             | CallerAction::PeerRestored { .. } => {}
+            CallerAction::ContractDiffers { peer, here, there } => {
+                let as_declared = ledger::declares_as_callers(peer.0 as usize);
+                let found = there.is_none_or(|there| !here.difference(&there, "").is_empty());
+                if as_declared || !found {
+                    return Err(format!("worker {} does not differ", peer.0));
+                }
+            }
             CallerAction::PeerRemoved { peer } => {
                 let worker = peer.0 as usize;
                 let number = self.links[caller][worker].number;
@@ -1069,6 +1077,7 @@ impl World {
             body: ledger::body(tag, self.rng.range(8, 1_000) as usize),
             parts: ledger::parts(tag),
             operation: ledger::operation(tag).into(),
+            contract: ledger::CONTRACT,
             idempotent: self.rng.chance(self.plan.idempotent),
             nowait: self.rng.chance(self.plan.nowait),
             ..CallRequest::new("request", "/work")
@@ -1100,6 +1109,7 @@ impl World {
         }
         let options = CallOptions {
             wait_for_ready: self.rng.chance(self.plan.wait_for_ready),
+            declaration: Some(ledger::DECLARATION),
         };
         self.note(|| format!("caller {caller} calls {tag}, until {deadline:?}"));
         self.caller_event(

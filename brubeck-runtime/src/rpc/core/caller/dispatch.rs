@@ -163,6 +163,11 @@ impl Caller {
             at: now,
         };
         pending.attempts = pending.attempts.saturating_add(1);
+        let differs = pending.options.declaration.is_some_and(|declaration| {
+            ready
+                .contracts
+                .check(&pending.request, declaration, &self.compared)
+        });
         ready.last_request_id = request_id;
         ready.in_flight.insert(request_id, id);
         ready.acknowledged();
@@ -173,6 +178,9 @@ impl Caller {
             frames,
             call: Some(id),
         });
+        if differs {
+            self.request_list(to, actions);
+        }
     }
 
     /// Sends a message other than a request to a worker with an open session.

@@ -1,7 +1,7 @@
 //! The events that a driver passes to a caller, and the actions that it executes for it.
 
 use crate::rpc::api::CallError;
-use crate::rpc::codec::{CallRequest, WireReply};
+use crate::rpc::codec::{CallRequest, OperationDeclaration, WireReply};
 use crate::rpc::core::Moment;
 use bytes::Bytes;
 use std::sync::Arc;
@@ -20,6 +20,8 @@ pub struct PeerId(pub u64);
 pub struct CallOptions {
     /// If `true`, the call waits for a worker until its deadline even if no worker can be expected to become ready.
     pub wait_for_ready: bool,
+    /// The declaration of the operation as text, to be compared with that of the worker; see [`OperationDeclaration::parse`].
+    pub declaration: Option<&'static str>,
 }
 
 /// An input of a [`Caller`](super::Caller).
@@ -140,6 +142,16 @@ pub enum CallerAction {
     SessionOpened {
         /// The id of the worker.
         peer: PeerId,
+    },
+    /// A worker declares an operation differently, whose calls are sent to it nevertheless. Returned once for each declaration of this
+    /// caller. There is nothing to do but to log it.
+    ContractDiffers {
+        /// The id of the worker.
+        peer: PeerId,
+        /// The declaration of the caller.
+        here: OperationDeclaration,
+        /// The declaration of the worker; `None` if it has not sent it.
+        there: Option<OperationDeclaration>,
     },
     /// A worker fails more often than the others, so it gets no calls for a while. There is nothing to do.
     PeerEjected {

@@ -1,6 +1,7 @@
 //! The caller's side of the handshake that opens a session: `hello`, `welcome`.
 
 use super::completion::CONNECTION_CLOSED;
+use super::contracts::WorkerContracts;
 use super::peer::{PeerState, ReadySession};
 use super::{Caller, CallerAction, PeerId};
 use crate::rpc::codec::{Hello, Position, RawMessage, VERSION, Welcome, WireMessage, encode};
@@ -56,7 +57,8 @@ impl Caller {
             Ok(WireMessage::Welcome(welcome @ Welcome { version: VERSION, .. })) => {
                 let head = raw.head();
                 let channel = SessionChannel::new(head.session, head.counter);
-                let ready = ReadySession::new(channel, self.now, welcome.limit, &self.config);
+                let contracts = WorkerContracts::new(welcome.contracts);
+                let ready = ReadySession::new(channel, self.now, welcome.limit, contracts, &self.config);
                 peer.state = PeerState::Ready(Box::new(ready));
                 peer.grace_until = None;
                 peer.last_attempt_failed = false;

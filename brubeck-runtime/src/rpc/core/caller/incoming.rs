@@ -67,6 +67,12 @@ impl Caller {
         let Some(ready) = self.peers.get(&id).and_then(|peer| peer.ready()) else {
             return;
         };
+        if ready.contracts.awaits_list() {
+            self.request_list(id, actions);
+        }
+        let Some(ready) = self.peers.get(&id).and_then(|peer| peer.ready()) else {
+            return;
+        };
         if ready.unacknowledged_messages >= ACKNOWLEDGE_AFTER_MESSAGES
             || ready.unacknowledged_bytes >= ACKNOWLEDGE_AFTER_BYTES
         {
@@ -147,7 +153,7 @@ impl Caller {
         let ready = self.ready_mut(id)?;
         ready.limit = limit.unwrap_or(ready.limit);
         let call = ready.in_flight.get(&request_id).copied();
-        if call.is_none() {
+        if call.is_none() && !ready.contracts.is_list(request_id) {
             self.counters.late += 1;
         }
         call
@@ -163,7 +169,7 @@ impl Caller {
         actions: &mut Vec<CallerAction>,
     ) {
         let Some(call) = self.find_call(id, request_id, limit) else {
-            return;
+            return self.list_received(id, request_id, &outcome, actions);
         };
         if let Some(CallState::Sent { at, .. }) = self.calls.get(&call).map(|pending| pending.state) {
             self.record_outcome(id, at, &outcome, actions);

@@ -3,6 +3,7 @@
 mod admission;
 mod completion;
 mod config;
+mod contracts;
 mod dispatch;
 mod ejection;
 mod events;
@@ -15,7 +16,7 @@ mod queue;
 mod retry;
 
 use completion::CONNECTION_CLOSED;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 pub use config::{CallerConfig, CallerCounters};
 pub use events::{CallNumber, CallOptions, CallerAction, CallerEvent, PeerId};
@@ -53,6 +54,8 @@ pub struct Caller {
     overload: Overload,
     counters: CallerCounters,
     closing: bool,
+    /// The digests of the declarations that were compared with those of a worker.
+    compared: BTreeSet<u64>,
     /// Set when a change may have left the queued calls without any worker to wait for.
     recheck_availability: bool,
 }
@@ -89,6 +92,7 @@ impl Caller {
             overload: Overload::default(),
             counters: CallerCounters::default(),
             closing: false,
+            compared: BTreeSet::new(),
             recheck_availability: false,
         }
     }

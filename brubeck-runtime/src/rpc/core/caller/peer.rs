@@ -1,5 +1,6 @@
 //! The state that a caller keeps for each worker.
 
+use super::contracts::WorkerContracts;
 use super::health::{Availability, WorkerHealth};
 use super::{CallNumber, CallerConfig, PeerId};
 use crate::rpc::codec::Denial;
@@ -85,10 +86,17 @@ pub(super) struct ReadySession {
     /// The number of messages received since the last one was sent. Every message that is sent acknowledges all received ones.
     pub(super) unacknowledged_messages: usize,
     pub(super) unacknowledged_bytes: usize,
+    pub(super) contracts: WorkerContracts,
 }
 
 impl ReadySession {
-    pub(super) fn new(channel: SessionChannel, now: Moment, limit: u64, config: &CallerConfig) -> Self {
+    pub(super) fn new(
+        channel: SessionChannel,
+        now: Moment,
+        limit: u64,
+        contracts: WorkerContracts,
+        config: &CallerConfig,
+    ) -> Self {
         Self {
             channel,
             last_seen: now,
@@ -99,6 +107,7 @@ impl ReadySession {
             draining: false,
             unacknowledged_messages: 0,
             unacknowledged_bytes: 0,
+            contracts,
         }
     }
 

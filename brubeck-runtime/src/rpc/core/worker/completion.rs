@@ -55,7 +55,7 @@ impl Worker {
     }
 
     /// Sends the reply of a handler, or an error if there is no valid one.
-    fn reply(
+    pub(super) fn reply(
         &mut self,
         session_id: u64,
         request_id: u64,

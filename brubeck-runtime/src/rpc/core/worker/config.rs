@@ -1,6 +1,8 @@
 //! The configuration of a worker, and the counters that it keeps.
 
-use crate::rpc::codec::{ByteStr, limits};
+use crate::rpc::api::KeyPin;
+use crate::rpc::codec::{ByteStr, ServedOperations, limits};
+use std::collections::HashSet;
 use std::time::Duration;
 
 /// Limits and timeouts of a [`Worker`](super::Worker).
@@ -11,6 +13,10 @@ pub struct WorkerConfig {
     pub verified_only: bool,
     /// The name that is reported to callers, for diagnostics. Truncated to 64 bytes. Default: empty.
     pub name: ByteStr,
+    /// The operations of contracts that the worker serves, which callers compare with theirs. Default: none.
+    pub operations: ServedOperations,
+    /// The keys for which the worker responds to requests for itself, such as that of the list of operations. Default: `None`, every key.
+    pub keys: Option<HashSet<KeyPin>>,
     /// The maximum number of handlers that run at once. Default: 64.
     pub concurrency: usize,
     /// The maximum number of calls that wait for a handler to end. Default: `None`, the same as `concurrency`.
@@ -41,6 +47,8 @@ impl Default for WorkerConfig {
         Self {
             verified_only: false,
             name: ByteStr::default(),
+            operations: ServedOperations::default(),
+            keys: None,
             concurrency: 64,
             queue: None,
             max_body: limits::MAX_BODY,
@@ -60,7 +68,7 @@ pub struct WorkerCounters {
     pub requests: u64,
     /// Handlers started.
     pub started: u64,
-    /// Replies sent or held back.
+    /// Replies sent or held back, including those to requests of the list of operations.
     pub replies: u64,
     /// Errors sent or held back.
     pub errors: u64,

@@ -67,6 +67,7 @@ impl Worker {
             limit: self.limit(id),
             max_body: self.config.max_body as u64,
             name: self.config.name.clone(),
+            contracts: self.config.operations.digests.clone(),
         });
         self.send_or_drop(id, &welcome, actions);
         if self.draining {

@@ -4,7 +4,8 @@ use super::session::{IDLE_AFTER, PeerSession};
 use super::{Job, JobId, JobState, Worker, WorkerAction, WorkerTimer};
 use crate::rpc::api::KeyPin;
 use crate::rpc::codec::{
-    CallRequest, ErrorCode, ErrorReply, MessageKind, RawMessage, WireMessage, WireRequest, limits,
+    CallRequest, ErrorCode, ErrorReply, MessageKind, OPERATION_LIST, Outcome, RESERVED_OPERATIONS,
+    RawMessage, WireMessage, WireReply, WireRequest, limits,
 };
 use crate::rpc::core::channel::ReceiveError;
 use crate::rpc::core::{MAX_RETRY_AFTER, MIN_RETRY_AFTER, Moment, TOO_MANY_HOPS};
@@ -105,6 +106,9 @@ impl Worker {
             return;
         }
         session.last_request_id = request.id;
+        if request.call.operation.as_str().starts_with(RESERVED_OPERATIONS) {
+            return self.reserved_operation(id, &request, actions);
+        }
         session.last_request_at = self.now;
         if !std::mem::replace(&mut session.active, true) {
             self.active_sessions += 1;
@@ -114,6 +118,39 @@ impl Worker {
             Ok(()) => self.accept(id, request, actions),
             Err(error) => self.fail(id, request.id, error, actions),
         }
+    }
+
+    /// Responds to a request for the worker itself. No handler runs, so the capacity does not matter.
+    fn reserved_operation(&mut self, id: u64, request: &WireRequest, actions: &mut Vec<WorkerAction>) {
+        self.counters.requests += 1;
+        let key = self.sessions.get(&id).and_then(|session| session.key);
+        let served = self.config.keys.as_ref();
+        if served.is_some_and(|keys| key.is_none_or(|key| !keys.contains(&key))) {
+            let reason = "the service does not serve the key of the caller";
+            return self.fail(
+                id,
+                request.id,
+                ErrorReply::new(ErrorCode::Refused, reason),
+                actions,
+            );
+        }
+        let reply = if request.call.operation.as_str() == OPERATION_LIST {
+            WireReply {
+                status: 200,
+                message: "OK".into(),
+                body: self.config.operations.list(),
+                ..WireReply::default()
+            }
+        } else {
+            WireReply {
+                outcome: Outcome::Rejected,
+                status: 404,
+                message: "the worker has no such operation".into(),
+                body: Bytes::from_static(b"{}"),
+                ..WireReply::default()
+            }
+        };
+        self.reply(id, request.id, Some(reply), actions);
     }
 
     /// Returns an error if the request is refused.
