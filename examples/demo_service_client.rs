@@ -118,7 +118,7 @@ fn dialect(name: &str) -> Result<Dialect, String> {
 }
 
 impl Slow {
-    /// Returns the service: one that speaks brubeck's protocol, unless a dialect is set.
+    /// Returns the address of the service, which is called in brubeck's protocol unless a dialect is set.
     fn service(&self) -> ServiceAddress {
         let mut service = ServiceAddress::new(&self.addr, &self.secret);
         if let Some(dialect) = self.dialect {

@@ -64,7 +64,7 @@ impl Case {
         })
     }
 
-    /// The fields of the page: the variables, and those that the templates use and nobody sets.
+    /// The fields of the page: the variables, and the fields that templates use without a definition.
     fn fields(&self) -> BTreeSet<String> {
         let engine = Environment::new();
         let globals: HashSet<String> = engine.globals().map(|(name, _)| name.to_owned()).collect();

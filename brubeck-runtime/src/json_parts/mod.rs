@@ -1,4 +1,4 @@
-//! JSON with bytes beside it.
+//! JSON text, and the bytes to which it refers.
 //!
 //! JSON has no bytes: serde_json writes them as an array of numbers, of up to four characters for each byte. Here a value that serde
 //! serializes as bytes, such as `bytes::Bytes` or a field with `#[serde(with = "serde_bytes")]`, becomes a *part*, and the text

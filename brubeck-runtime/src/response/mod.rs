@@ -368,7 +368,7 @@ impl Response {
         (self.status, self.headers, payload)
     }
 
-    /// Creates a response of JSON text with bytes beside it.
+    /// Creates a response of JSON text and the bytes to which it refers.
     pub(crate) fn from_json_parts(status: Status, (text, parts): (Bytes, Vec<Bytes>)) -> Response {
         let mut response = Response::from_json(status, Ok(text));
         response.call.parts = parts;

@@ -8,7 +8,7 @@ use crate::method::Kind;
 use crate::routing::automaton::Automaton;
 use crate::spec::Spec;
 
-/// Returns a number for each route: one plus the index of another route with which it conflicts, or zero if there is none. An earlier route
+/// Returns a number for each route: one plus the index of another route with which it conflicts, or zero if it conflicts with no other. An earlier route
 /// conflicts if it shadows the route, or has the same pattern, kind and method. Another operation conflicts if some paths match both, and each
 /// has paths of its own.
 ///

@@ -1,7 +1,6 @@
 //! A call of a path that has not been sent yet.
 
-use super::{CallError, CallId, Client, HandledCall, ServiceRequest, ServiceResponse};
-use crate::json_parts;
+use super::{CallError, CallErrorReason, CallId, Client, HandledCall, ServiceRequest, ServiceResponse};
 use crate::method::Method;
 use futures_util::future::BoxFuture;
 use serde::Serialize;
@@ -167,7 +166,7 @@ impl Call {
     /// # const ROUTES: Routes<()> = routes![on_slow, length];
     /// ```
     ///
-    /// The first response handler that matches the path runs. The output is [`Handled::NONE`](super::Handled::NONE) if there is none, if it rejected the
+    /// The first response handler that matches the path runs. The output is [`Handled::NONE`](super::Handled::NONE) if no handler matches, if it rejected the
     /// response or panicked, or if the client belongs to no application. The [`timeout`](Call::timeout) does not limit the response
     /// handler. [`TypedCall::handled_by`](super::TypedCall::handled_by) is the form with a contract.
     ///
@@ -212,18 +211,20 @@ impl Call {
     pub async fn text(self) -> Result<ServiceResponse<String>, CallError> {
         let mut sent = self.start();
         let response = (&mut sent).await?;
-        let body = json_parts::inline(response.body.text, &response.body.parts);
-        let text = match serde_json::from_slice::<String>(&body) {
-            Ok(text) => text,
-            Err(_) => String::from_utf8(body.to_vec()).map_err(|error| {
-                let reason = format!("the body of the response is not UTF-8: {error}");
-                CallError::BadReply(reason.into()).at(sent.site_of(response.body.worker))
-            })?,
-        };
-        Ok(ServiceResponse {
-            status: response.status,
-            headers: response.headers,
-            body: text,
+        sent.decode(response, |response| {
+            let body = response.body.json();
+            let text = match serde_json::from_slice::<String>(&body) {
+                Ok(text) => text,
+                Err(_) => String::from_utf8(body.into()).map_err(|error| {
+                    let reason = format!("the body of the response is not UTF-8: {error}");
+                    CallError::BadReply(CallErrorReason::because(reason, error))
+                })?,
+            };
+            Ok(ServiceResponse {
+                status: response.status,
+                headers: response.headers,
+                body: text,
+            })
         })
     }
 }
@@ -236,9 +237,7 @@ impl IntoFuture for Call {
         let mut sent = self.start();
         Box::pin(async move {
             let response = (&mut sent).await?;
-            let worker = response.body.worker.clone();
-            let undecodable = |error| CallError::from(error).at(sent.site_of(worker));
-            response.decode().map_err(undecodable)
+            sent.decode(response, |response| Ok(response.decode()?))
         })
     }
 }

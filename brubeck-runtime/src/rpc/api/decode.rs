@@ -15,23 +15,17 @@ const DIALECT_MEMBERS: &[&str] = &["status_code", "status_msg", "timestamp"];
 /// Limit for the length of a contract's error in the text of a call error, in bytes.
 const MAX_ERROR_TEXT: usize = 512;
 
-/// Decodes the response of an operation. Errors say where the call was sent.
+/// Decodes the response of an operation.
 pub(super) fn decode_response<O: Operation>(
     response: ServiceResponse<ResponseBody>,
     sent: &SentCall,
 ) -> Result<ServiceResponse<O::Ok>, CallError<O::Error>> {
-    let worker = response.body.worker.clone();
-    // A status from 500 on counts as a failure of the worker already.
-    let is_error = response.status.code() >= 500;
-    decode_outcome(response, O::OK.decode, O::ERROR.decode).map_err(|error| {
-        if let (CallError::BadReply(_), Some(worker), false) = (&error, &worker, is_error) {
-            sent.response_unreadable(worker);
-        }
-        error.at(sent.site_of(worker))
+    sent.decode(response, |response| {
+        decode_outcome(response, O::OK.decode, O::ERROR.decode)
     })
 }
 
-/// Decodes a body: JSON, with bytes beside it.
+/// Decodes a body: JSON text, and the bytes to which it refers.
 type DecodeFn<T> = fn(&[u8], &[Bytes]) -> serde_json::Result<T>;
 
 /// Decodes the response of an operation by its outcome.
@@ -103,7 +97,7 @@ fn failure_text<E: 'static>(status: &Status, error: &E, json: &[u8]) -> String {
     format!("{status}: {start}{more}")
 }
 
-/// Decodes the error of an operation. Every response with an error status is a [`Problem`], even if its body is none.
+/// Decodes the error of an operation. Every response with an error status is a [`Problem`], whatever its body is.
 fn decode_failure<E: 'static>(
     response: &ServiceResponse<ResponseBody>,
     decode: DecodeFn<E>,

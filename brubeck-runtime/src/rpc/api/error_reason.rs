@@ -12,7 +12,7 @@ use std::sync::Arc;
 /// Limit for the text of a reason, in bytes. A serde error quotes the value that it cannot read, which may be as long as a body.
 const MAX_TEXT: usize = 2 << 10;
 
-/// The reason of a [`CallError`](crate::CallError): a text, with the place of the call and the cause beside it.
+/// The reason of a [`CallError`](crate::CallError): a text, the place of the call, and the cause.
 ///
 /// ```
 /// use brubeck::CallError;

@@ -99,7 +99,7 @@ impl<F: fmt::Debug + 'static> StdError for CallError<F> {
     }
 }
 
-/// A problem that tells clients the [status code](CallError::status), its standard title and the ID of the trace, as the member `trace_id`. The
+/// A problem with the [status code](CallError::status), its standard title and the ID of the trace, as the member `trace_id`. The
 /// error itself is logged with that ID, because it contains addresses and what a service has responded. In development its text is shown to
 /// browsers, too.
 impl<F> From<CallError<F>> for Problem {

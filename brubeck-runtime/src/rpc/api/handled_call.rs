@@ -55,9 +55,7 @@ impl IntoFuture for HandledCall {
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(async move {
             let (response, handled, sent) = self.run().await?;
-            let worker = response.body.worker.clone();
-            let undecodable = |error| CallError::from(error).at(sent.site_of(worker));
-            let response = response.decode().map_err(undecodable)?;
+            let response = sent.decode(response, |response| Ok(response.decode()?))?;
             Ok((response, handled.unwrap_or(Handled::NONE)))
         })
     }

@@ -86,7 +86,7 @@ pub(super) struct LayeredCall {
     origin: Option<Origin>,
     deadline: Instant,
     is_sent: AtomicBool,
-    /// Completes when a worker has accepted the call. `None` if nobody waits for it.
+    /// Completes when a worker has accepted the call. `None` if the caller does not wait for that.
     accepted: Mutex<Option<oneshot::Sender<()>>>,
 }
 

@@ -1,4 +1,4 @@
-//! Calls that nobody waits for: their responses go to the response handlers of the application.
+//! Calls that are not awaited: their responses go to the response handlers of the application.
 
 use super::sending::PreparedCall;
 use super::{
@@ -53,7 +53,7 @@ impl Call {
         Nowait { accepted, id, site }
     }
 
-    /// Starts a call whose response goes to the response handler. Returns an error if there is none.
+    /// Starts a call whose response goes to the response handler. Returns an error if the application has no such handler.
     fn start_detached(self, id: CallId, accepted: Accepted) -> Result<(), CallError> {
         let runtime = Handle::try_current().map_err(|_| {
             CallError::Refused(

@@ -64,7 +64,7 @@ impl<T> ServiceResponse<T> {
     }
 }
 
-/// The body of a response that is not read yet: JSON text, with bytes beside it. [Layers](crate::Client::layer) get it.
+/// The body of a response that is not read yet: JSON text, and the bytes to which it refers. [Layers](crate::Client::layer) get it.
 ///
 /// ```
 /// use brubeck::{CallError, ResponseBody, ServiceResponse, Status};

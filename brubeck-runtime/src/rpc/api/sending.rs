@@ -1,4 +1,4 @@
-//! Sends calls: computes their deadline and their trace, and says in their errors where they went.
+//! Sends calls: computes their deadline and their trace, and adds the place of a call to its error.
 
 use super::call_site::CallOrigin;
 use super::{
@@ -152,9 +152,21 @@ pub(super) struct SentCall {
 }
 
 impl SentCall {
-    /// Records that the response of this worker could not be read.
-    pub(super) fn response_unreadable(&self, worker: &str) {
-        self.origin.link().response_unreadable(worker);
+    /// Decodes a response. Errors say where the call was sent, and a response that cannot be read counts against its worker.
+    pub(super) fn decode<T, E>(
+        &self,
+        response: ServiceResponse<ResponseBody>,
+        decode: impl FnOnce(ServiceResponse<ResponseBody>) -> Result<T, CallError<E>>,
+    ) -> Result<T, CallError<E>> {
+        let worker = response.body.worker.clone();
+        // A status from 500 on counts as a failure of the worker already.
+        let is_counted = response.status.code() >= 500;
+        decode(response).map_err(|error| {
+            if let (CallError::BadReply(_), Some(worker), false) = (&error, &worker, is_counted) {
+                self.origin.link().response_unreadable(worker);
+            }
+            error.at(self.site_of(worker))
+        })
     }
 
     /// Returns the site of the call, which was sent to this worker.

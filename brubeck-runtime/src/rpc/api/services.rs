@@ -169,7 +169,7 @@ impl Services {
     }
 }
 
-/// The future of a response. The body of the response is JSON text, with bytes beside it.
+/// The future of a response. The body of the response is JSON text, and the bytes to which it refers.
 pub type PendingResponse = BoxFuture<'static, Result<ServiceResponse<ResponseBody>, CallError>>;
 
 /// The connection between a [`Client`] and its service.
@@ -259,7 +259,7 @@ pub(crate) trait ResponseHandlers: Send + Sync + 'static {
 
     /// Runs the response handler of the call that `response` ends: that of its operation, or the one whose route matches its path.
     ///
-    /// Returns `None` if there is none, or if the handler rejected the response or panicked, which is logged.
+    /// Returns `None` if no handler matches, or if the handler rejected the response or panicked, which is logged.
     fn respond(self: Arc<Self>, response: Message) -> BoxFuture<'static, Option<Handled>>;
 }
 

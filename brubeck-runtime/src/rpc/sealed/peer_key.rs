@@ -99,7 +99,7 @@ impl PeerKey {
     ///
     /// # Errors
     ///
-    /// Returns an [`Error`] if there is none of them, or if it is malformed.
+    /// Returns an [`Error`] if the text has neither a certificate nor a key, or if it is malformed.
     pub fn pin_of(pem: &str) -> crate::Result<KeyPin> {
         super::key_file::pin_of_pem(pem.as_bytes())
             .map_err(|error| Error::because("cannot read the pin of a key", error))

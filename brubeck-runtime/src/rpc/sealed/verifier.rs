@@ -14,7 +14,7 @@ use tokio_rustls::rustls::{
     SignatureScheme,
 };
 
-/// The maximum number of accepted keys that a caller tells a service, so that the first message stays small.
+/// The maximum number of accepted keys that a caller sends to a service, so that the first message stays small.
 const MAX_HINTS: usize = 8;
 
 /// A distinguished name of a common name with 64 characters, up to the name, without the outer sequence.
@@ -54,7 +54,7 @@ struct Authorities {
 }
 
 impl PeerVerifier {
-    /// Creates a verifier. The `public_pins` are told to services, unless authorities are accepted or there are too many.
+    /// Creates a verifier. The `public_pins` are sent to services, unless authorities are accepted or there are too many.
     ///
     /// # Errors
     /// Returns an error if the certificate of an authority is malformed.
@@ -169,7 +169,7 @@ impl ServerCertVerifier for PeerVerifier {
 }
 
 impl ClientCertVerifier for PeerVerifier {
-    /// A service tells callers nothing of the keys that it accepts: it would tell strangers.
+    /// A service does not send callers the keys that it accepts, because strangers would get them, too.
     fn root_hint_subjects(&self) -> &[DistinguishedName] {
         &[]
     }

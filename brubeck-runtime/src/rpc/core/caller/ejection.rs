@@ -61,7 +61,7 @@ impl Caller {
         }
     }
 
-    /// Returns whether an outcome speaks for the worker or against it; `None` if it says nothing about it.
+    /// Returns `true` if an outcome counts as a success of the worker, `false` if it counts as a failure, and `None` if it counts as neither.
     ///
     /// Only failures count that another worker might not have had. If all workers fail alike, none is an outlier.
     fn is_success(&self, elapsed: Duration, outcome: &Result<WireReply, CallError>) -> Option<bool> {
