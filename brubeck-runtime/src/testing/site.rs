@@ -117,7 +117,12 @@ impl TestSite {
         for (service, assemble) in self.services {
             let (application, _) = assemble(ServiceNetwork::of_site(open_link.clone()))?;
             let connection = service.open_over(&network, Protection::None, application).await?;
-            running_services.spawn((connection.serve)(stop_signal.clone()));
+            let serving = (connection.serve)(stop_signal.clone());
+            let listeners = connection.listeners;
+            running_services.spawn(async move {
+                serving.await;
+                drop(listeners);
+            });
         }
         let (application, web) = (self.application)(ServiceNetwork::of_site(open_link.clone()))?;
         Ok(TestSiteHandle {
