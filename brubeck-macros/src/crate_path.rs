@@ -33,6 +33,14 @@ impl CratePath {
         CratePath { tokens: Some(path) }
     }
 
+    /// Returns `true` if the path is relative to the scope of the attribute.
+    pub(crate) fn is_relative(&self) -> bool {
+        self.tokens.as_ref().is_some_and(|tokens| {
+            let first = tokens.clone().into_iter().next();
+            first.is_some_and(|first| first.to_string() != ":")
+        })
+    }
+
     /// Returns the path as it is written in a child module.
     pub(crate) fn within_module(&self) -> CratePath {
         CratePath {

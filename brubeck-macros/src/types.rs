@@ -49,6 +49,83 @@ pub(crate) fn is_named(ty: &Type, name: &str) -> bool {
     path.path.segments.last().is_some_and(|last| last.ident == name)
 }
 
+/// Returns `true` if the type may be an alias of a `Result`: a path whose last segment is not a type of Rust that is in scope everywhere.
+pub(crate) fn may_be_alias(ty: &Type) -> bool {
+    const OTHERS: [&str; 5] = ["String", "Vec", "Option", "Box", "Json"];
+    let Type::Path(path) = peeled(ty) else {
+        return false;
+    };
+    let last = path.path.segments.last();
+    last.is_some_and(|last| {
+        let name = last.ident.to_string();
+        !is_primitive(&name) && !OTHERS.contains(&&*name)
+    })
+}
+
+/// Returns `true` for the name of a primitive type.
+pub(crate) fn is_primitive(name: &str) -> bool {
+    const PRIMITIVES: [&str; 17] = [
+        "bool", "char", "str", "f32", "f64", "i8", "i16", "i32", "i64", "i128", "isize", "u8", "u16", "u32",
+        "u64", "u128", "usize",
+    ];
+    PRIMITIVES.contains(&name)
+}
+
+/// A kind of type whose values exist in one process only, or have no fixed size.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LocalType {
+    /// `dyn Trait`.
+    Object,
+    /// `*const T`.
+    Pointer,
+    /// `fn()`.
+    Function,
+    /// `str`, unless a smart pointer owns it.
+    Str,
+    /// `[T]`, unless a smart pointer owns it.
+    Slice,
+    /// `!`.
+    Never,
+    Rc,
+}
+
+/// Returns the first part of a type that cannot be sent to another process.
+pub(crate) fn local(ty: &Type) -> Option<LocalType> {
+    fn part(ty: &Type, is_sized: bool) -> Option<LocalType> {
+        match peeled(ty) {
+            Type::TraitObject(_) => Some(LocalType::Object),
+            Type::Ptr(_) => Some(LocalType::Pointer),
+            Type::FnPtr(_) => Some(LocalType::Function),
+            Type::Never(_) => Some(LocalType::Never),
+            Type::Slice(slice) => is_sized
+                .then_some(LocalType::Slice)
+                .or_else(|| part(&slice.elem, true)),
+            Type::Array(array) => part(&array.elem, true),
+            Type::Tuple(tuple) => tuple.elems.iter().find_map(|ty| part(ty, true)),
+            Type::Path(path) => {
+                if is_sized && path.qself.is_none() && path.path.is_ident("str") {
+                    return Some(LocalType::Str);
+                }
+                let last = path.path.segments.last()?;
+                if last.ident == "Rc" {
+                    return Some(LocalType::Rc);
+                }
+                // These own values without a fixed size, and are sent as their values.
+                let owns_unsized = ["Box", "Arc", "Cow"].iter().any(|name| last.ident == name);
+                let PathArguments::AngleBracketed(given) = &last.arguments else {
+                    return None;
+                };
+                given.args.iter().find_map(|argument| match argument {
+                    GenericArgument::Type(ty) => part(ty, !owns_unsized),
+                    _ => None,
+                })
+            }
+            _ => None,
+        }
+    }
+    part(ty, true)
+}
+
 /// Returns the span of the last path segment of a type, or of the first token of a type that is not a path. Spans of several tokens can be
 /// joined on nightly only.
 pub(crate) fn span(ty: &Type) -> Span {
@@ -82,6 +159,8 @@ pub(crate) fn text(ty: &Type) -> String {
         (" >", ">"),
         (" ,", ","),
         ("& ", "&"),
+        ("* const ", "*const "),
+        ("* mut ", "*mut "),
         (" ;", ";"),
     ] {
         text = text.replace(spaced, tight);
@@ -134,11 +213,12 @@ pub(crate) fn mentions_impl(ty: &Type) -> bool {
 /// Returns `true` if the tokens contain this word, which is not in the path of something else.
 pub(crate) fn mentions(tokens: impl ToTokens, word: &str) -> bool {
     fn any(tokens: TokenStream, word: &str) -> bool {
+        // A lifetime is an apostrophe and a name.
         let mut after_colon = false;
         tokens.into_iter().any(|token| {
             let starts_path = !std::mem::replace(
                 &mut after_colon,
-                matches!(&token, TokenTree::Punct(punct) if punct.as_char() == ':'),
+                matches!(&token, TokenTree::Punct(punct) if matches!(punct.as_char(), ':' | '\'')),
             );
             match token {
                 TokenTree::Ident(ident) => starts_path && ident == word,
@@ -165,11 +245,21 @@ pub(crate) fn borrowed(ty: &Type) -> Option<String> {
     borrows(ty.to_token_stream()).then(|| "a type without lifetimes".to_owned())
 }
 
-/// Returns the fix for an error text if the type is a reference, also if it is `'static`: no such value can be read from a message.
+/// Returns the fix for an error text if the type is or contains a reference, also if it is `'static`: no such value can be read from a
+/// message.
 pub(crate) fn reference(ty: &Type) -> Option<String> {
+    fn any(tokens: TokenStream) -> bool {
+        tokens.into_iter().any(|token| match token {
+            TokenTree::Punct(punct) => punct.as_char() == '&',
+            TokenTree::Group(group) => any(group.stream()),
+            _ => false,
+        })
+    }
     match peeled(ty) {
         Type::Reference(reference) => Some(owned(reference)),
-        _ => None,
+        // The arguments of a function type are not values.
+        other => (local(other).is_none() && any(other.to_token_stream()))
+            .then(|| "a type without references".to_owned()),
     }
 }
 
@@ -252,6 +342,20 @@ mod tests {
     }
 
     #[test]
+    fn finds_types_that_cannot_be_sent() {
+        let found = |ty: Type| local(&ty);
+        assert_eq!(found(parse_quote!(Vec<Box<dyn Send>>)), Some(LocalType::Object));
+        assert_eq!(found(parse_quote!((u8, *const u8))), Some(LocalType::Pointer));
+        assert_eq!(found(parse_quote!([fn(); 2])), Some(LocalType::Function));
+        assert_eq!(found(parse_quote!(Option<str>)), Some(LocalType::Str));
+        assert_eq!(found(parse_quote!([u8])), Some(LocalType::Slice));
+        assert_eq!(found(parse_quote!(std::rc::Rc<u8>)), Some(LocalType::Rc));
+        assert_eq!(found(parse_quote!(Box<[u8]>)), None);
+        assert_eq!(found(parse_quote!(Cow<'static, str>)), None);
+        assert_eq!(found(parse_quote!(HashMap<String, [u8; 2]>)), None);
+    }
+
+    #[test]
     fn finds_names_that_a_type_depends_on() {
         let found = |ty: Type, word: &str| mentions(ty, word);
         assert!(found(parse_quote!(bytes::Bytes), "bytes"));
@@ -259,6 +363,7 @@ mod tests {
         assert!(found(parse_quote!(Option<_>), "_"));
         assert!(found(parse_quote!(Self::Item), "Self"));
         assert!(!found(parse_quote!(::bytes::Bytes), "bytes"));
+        assert!(!found(parse_quote!(for<'a> fn(&'a u8)), "a"));
         assert!(!found(parse_quote!(a::bytes), "bytes"));
     }
 

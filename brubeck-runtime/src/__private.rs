@@ -21,14 +21,14 @@ pub use crate::missing::NeedsTemplates;
 pub use crate::response::call::operation_response;
 pub use crate::response::{Answers, IntoReply, Rejection, Response};
 pub use crate::routing::{
-    BoxFuture, Checked, Entry, HandlerFn, Listed, ListedRoute, NowaitCalls, RouteHandler, RouteMatcher,
-    Routes, TablePrefix, UrlRoute, automata, automata_len, check_answered, check_body, check_served,
-    emit_error, entry, first_errors, join, join_specs, own_url_spec, prefixed_entries, prefixed_specs,
-    shadow_checks, spec_references, specs, table, template_url, texts, texts_len, url_spec,
+    BoxFuture, Checked, ContractRoutes, Entry, HandlerFn, Listed, ListedRoute, NowaitCalls, RouteHandler,
+    RouteMatcher, Routes, TablePrefix, UrlRoute, automata, automata_len, check_answered, check_body,
+    check_served, emit_error, entry, first_errors, join, join_specs, own_url_spec, prefixed_entries,
+    prefixed_specs, shadow_checks, spec_references, specs, table, template_url, texts, texts_len, url_spec,
 };
 pub use crate::rpc::api::{
-    BodyCodec, Client, Credentials, Handles, Operation, ResponseOf, ResultOfCall, ServiceRequest, TypedCall,
-    body_codec,
+    ArgumentType, BodyCodec, Client, Credentials, Handles, Operation, OperationResult, ResponseOf,
+    ResultOfCall, ServiceRequest, TypedCall, body_codec,
 };
 pub use crate::spec::{Routed, Spec};
 #[cfg(feature = "templates")]

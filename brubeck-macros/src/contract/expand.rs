@@ -1,7 +1,7 @@
 //! Generates the trait, the module of its operations, and its client. Nothing can fail here.
 
 use super::call::is_call;
-use super::lower::{Operation, OperationArgument, is_plain, is_repeated};
+use super::lower::{Operation, OperationArgument, Returned, is_plain, is_repeated, may_be_unsized};
 use crate::automaton::encode;
 use crate::crate_path::CratePath;
 use crate::handler::pattern_spec;
@@ -30,12 +30,14 @@ pub(super) fn expand(
     let module = identifier(&module_name(&contract.ident), located(contract.ident.span()));
     let client = format_ident!("{name}Client", span = contract.ident.span());
     let operations_module = operations_module(contract, &module, operations, brubeck);
+    let implementations = brubeck.resolve(implementations(contract, &module, operations));
     let client = brubeck.resolve(self::client(contract, &module, &client, operations));
     quote! {
         #definition
         #(#conditions)*
         #operations_module
         #(#conditions)*
+        #implementations
         #client
     }
 }
@@ -79,11 +81,12 @@ fn definition(contract: &ItemTrait) -> TokenStream {
                     typed.pat = syn::parse_quote!(_);
                 }
             }
-            // The future of an `async fn` in a trait is not known to be `Send`, but that of this desugared form is.
+            // The future of an `async fn` in a trait is not known to be `Send`, but that of this desugared form is. A result of no fixed
+            // size was reported; as the output of a future it is an error of rustc, too.
             if function.sig.asyncness.take().is_some() {
                 let returned = match &function.sig.output {
-                    ReturnType::Type(_, ty) => quote!(#ty),
-                    ReturnType::Default => quote!(()),
+                    ReturnType::Type(_, ty) if !may_be_unsized(ty) => quote!(#ty),
+                    _ => quote!(()),
                 };
                 function.sig.output = syn::parse_quote! {
                     -> impl ::core::future::Future<Output = #returned> + ::core::marker::Send
@@ -95,6 +98,8 @@ fn definition(contract: &ItemTrait) -> TokenStream {
     quote!(#[allow(dead_code)] #contract)
 }
 
+/// Returns the module of the operations. It does not use the types of the contract, so the contract may be inside a function, whose items
+/// no module can name, and an operation may have the name of a type of the contract.
 fn operations_module(
     contract: &ItemTrait,
     module: &Ident,
@@ -105,7 +110,8 @@ fn operations_module(
     let outer = &contract.vis;
     let items = operations
         .iter()
-        .map(|operation| operation_item(&vis, module, operation));
+        .enumerate()
+        .map(|(index, operation)| operation_struct(&vis, index, operation));
     let specs = operations.iter().map(|operation| {
         let (name, conditions) = (
             &operation.function.sig.ident,
@@ -113,37 +119,70 @@ fn operations_module(
         );
         quote!(#(#conditions)* &<#name as priv::Operation>::SPEC)
     });
-    let entries = operations.iter().map(|operation| {
-        let (entry, conditions) = (entry(name, operation), inherited(&operation.function.attrs));
-        quote!(#(#conditions)* #entry)
-    });
     let (doc, routes_doc, operations_doc) = (
         format!("The operations of [`{name}`], with their arguments as fields."),
         format!("Returns the routes of all operations, for a state that implements [`{name}`]."),
         "The routes of all operations.",
     );
     let len = len(operations);
+    let parent = brubeck.is_relative().then(|| {
+        quote! {
+            #[allow(unused_imports)]
+            use super::*;
+        }
+    });
     let items = brubeck.within_module().resolve(quote! {
         #(#items)*
+        // Its implementations are outside of the module, where the types of the contract are.
+        #[doc(hidden)]
+        #[allow(dead_code)]
+        pub(super) enum __Contract {}
         #[doc = #routes_doc]
-        #[allow(deprecated)]
-        #vis const fn routes<__S: #name + priv::AppState>() -> priv::Routes<__S> {
-            priv::table(const { &[#(#entries),*] })
+        #[allow(private_bounds)]
+        #vis const fn routes<__S: priv::AppState>() -> priv::Routes<__S>
+        where
+            __Contract: priv::ContractRoutes<__S>,
+        {
+            <__Contract as priv::ContractRoutes<__S>>::ROUTES
         }
         #[doc = #operations_doc]
         #vis const OPERATIONS: [&priv::Spec; #len] =
             [#(#specs),*];
         // One table that all operations refer to: a constant would be copied into each of them.
         #[allow(dead_code)]
-        static OPERATION_TABLE: [&priv::Spec; #len] = OPERATIONS;
+        pub(super) static __OPERATIONS: [&priv::Spec; #len] = OPERATIONS;
     });
     quote! {
         #[doc = #doc]
         #outer mod #module {
-            #[allow(unused_imports)]
-            use super::*;
+            #parent
             #items
         }
+    }
+}
+
+/// Returns the implementations that use the types of the contract, for the scope of its trait.
+fn implementations(contract: &ItemTrait, module: &Ident, operations: &[Operation<'_>]) -> TokenStream {
+    let name = &contract.ident;
+    let entries = operations.iter().map(|operation| {
+        let (entry, conditions) = (
+            entry(name, module, operation),
+            inherited(&operation.function.attrs),
+        );
+        quote!(#(#conditions)* #entry)
+    });
+    let operations = operations
+        .iter()
+        .enumerate()
+        .map(|(index, operation)| operation_impls(module, index, operation));
+    quote! {
+        const _: () = {
+            #(#operations)*
+            #[allow(deprecated)]
+            impl<__S: #name + priv::AppState> priv::ContractRoutes<__S> for #module::__Contract {
+                const ROUTES: priv::Routes<__S> = priv::table(const { &[#(#entries),*] });
+            }
+        };
     }
 }
 
@@ -179,17 +218,39 @@ fn within_module_vis(vis: &Visibility) -> TokenStream {
     }
 }
 
-fn operation_item(vis: &TokenStream, module: &Ident, operation: &Operation<'_>) -> TokenStream {
+/// Returns the struct of an operation, whose fields are its arguments. Their types are those of `__Contract`.
+fn operation_struct(vis: &TokenStream, index: usize, operation: &Operation<'_>) -> TokenStream {
     let name = &operation.function.sig.ident;
     let docs = docs(&operation.function.attrs);
     let conditions = inherited(&operation.function.attrs);
-    let fields = operation
-        .arguments
-        .iter()
-        .map(|OperationArgument { docs, name, ty, .. }| {
-            let ty = types::within_module(ty);
-            quote!(#(#docs)* #vis #name: #ty)
-        });
+    let fields =
+        operation
+            .arguments
+            .iter()
+            .enumerate()
+            .map(|(argument, OperationArgument { docs, name, ty, .. })| {
+                let doc = format!("`{}: {}`", name.unraw(), types::text(ty));
+                quote! {
+                    #(#docs)*
+                    #[doc = ""]
+                    #[doc = #doc]
+                    #vis #name: <__Contract as priv::ArgumentType<#index, #argument>>::Type
+                }
+            });
+    quote! {
+        #(#docs)*
+        #(#conditions)*
+        #[allow(non_camel_case_types, missing_docs, private_interfaces)]
+        #vis struct #name {
+            #(#fields),*
+        }
+    }
+}
+
+/// Returns the implementations for an operation.
+fn operation_impls(module: &Ident, index: usize, operation: &Operation<'_>) -> TokenStream {
+    let name = &operation.function.sig.ident;
+    let conditions = inherited(&operation.function.attrs);
     let codecs: Vec<_> = (0..operation.arguments.len())
         .map(|i| format_ident!("__ARGUMENT{i}"))
         .collect();
@@ -198,17 +259,31 @@ fn operation_item(vis: &TokenStream, module: &Ident, operation: &Operation<'_>) 
         .iter()
         .zip(&codecs)
         .map(|(argument, codec)| codec_item(argument, codec));
-    let (ok, error) = (
-        types::within_module(operation.ok),
-        types::within_module(operation.error),
+    let argument_types =
+        operation
+            .arguments
+            .iter()
+            .enumerate()
+            .map(|(argument, OperationArgument { ty, .. })| {
+                quote! {
+                    impl priv::ArgumentType<#index, #argument> for #module::__Contract {
+                        type Type = #ty;
+                    }
+                }
+            });
+    let Returned { ty: result, ok, error } = &operation.returned;
+    let (ok_span, error_span) = (
+        types::span(ok.unwrap_or(result)),
+        types::span(error.unwrap_or(result)),
     );
+    let ok = quote_spanned!(ok_span=> <#result as priv::OperationResult>::Ok);
+    let error = quote_spanned!(error_span=> <#result as priv::OperationResult>::Error);
     let full = format!("{}::{}", module.unraw(), name.unraw());
     let spec = pattern_spec(&full, &operation.pattern, &operation.method, Kind::Service);
     let signature = operation.arguments.iter().map(
         |OperationArgument {
              name, ty, parameter, ..
          }| {
-            let ty = types::within_module(ty);
             let ty = match parameter {
                 Some(_) => quote!(priv::InPath<#ty>),
                 None => quote!(priv::Named<#ty>),
@@ -252,25 +327,20 @@ fn operation_item(vis: &TokenStream, module: &Ident, operation: &Operation<'_>) 
     });
     let declaration = declaration(operation);
     // The types carry the spans of the user, the locals do not: see `handler::expand`.
-    let ok_result = quote_spanned!(types::span(operation.ok)=> priv::body_codec::<#ok>);
-    let error_result = quote_spanned!(types::span(operation.error)=> priv::body_codec::<#error>);
+    let ok_codec = quote_spanned!(ok_span=> priv::body_codec::<#ok>);
+    let error_codec = quote_spanned!(error_span=> priv::body_codec::<#error>);
     quote! {
-        #(#docs)*
-        #(#conditions)*
-        #[allow(non_camel_case_types, missing_docs)]
-        #vis struct #name {
-            #(#fields),*
-        }
         #(#conditions)*
         const _: () = {
             #(#consts)*
-            impl priv::Operation for #name {
+            #(#argument_types)*
+            impl priv::Operation for #module::#name {
                 type Ok = #ok;
                 type Error = #error;
-                const OK: priv::BodyCodec<#ok> = #ok_result();
-                const ERROR: priv::BodyCodec<#error> = #error_result();
+                const OK: priv::BodyCodec<Self::Ok> = #ok_codec();
+                const ERROR: priv::BodyCodec<Self::Error> = #error_codec();
                 const SPEC: priv::Spec = #spec #schema.of_operation(#declaration).at(::core::file!(), ::core::line!());
-                const CONTRACT_ROUTES: &'static [&'static priv::Spec] = &OPERATION_TABLE;
+                const CONTRACT_ROUTES: &'static [&'static priv::Spec] = &#module::__OPERATIONS;
                 const TIMEOUT: ::core::option::Option<::core::time::Duration> = #timeout;
                 fn into_request(self) -> priv::ServiceRequest {
                     #path
@@ -281,13 +351,13 @@ fn operation_item(vis: &TokenStream, module: &Ident, operation: &Operation<'_>) 
                     __request
                 }
             }
-            impl priv::ReadOperation for #name {
+            impl priv::ReadOperation for #module::#name {
                 fn read<__S>(
                     __arguments: &priv::Arguments<'_, __S>,
                 ) -> ::core::result::Result<Self, priv::Rejection> {
                     #(let mut #vacant = #codecs.slot();)*
                     __arguments.fill(&mut [#(&mut #vacant),*]);
-                    ::core::result::Result::Ok(#name { #(#reads),* })
+                    ::core::result::Result::Ok(#module::#name { #(#reads),* })
                 }
             }
         };
@@ -296,7 +366,7 @@ fn operation_item(vis: &TokenStream, module: &Ident, operation: &Operation<'_>) 
 
 /// Defines the constant that writes and reads an argument. A type that cannot be sent is an error here, and only here.
 fn codec_item(argument: &OperationArgument<'_>, codec: &Ident) -> TokenStream {
-    let ty = types::within_module(argument.ty);
+    let ty = argument.ty;
     let name = argument.name.unraw().to_string();
     let span = types::span(argument.ty);
     let (kind, new) = match argument.parameter {
@@ -318,17 +388,18 @@ fn path_text(codec: &Ident) -> Ident {
 }
 
 /// Returns the declaration of an operation as text: a line for each argument with its type, and one for each of the types of the result and
-/// the error, as they are written.
+/// the error, as they are written. An alias of a `Result` stands for the types that it does not name.
 fn declaration(operation: &Operation<'_>) -> String {
     let arguments = operation
         .arguments
         .iter()
         .map(|OperationArgument { name, ty, .. }| format!("{}: {}\n", name.unraw(), types::text(ty)));
     let arguments: String = arguments.collect();
+    let Returned { ty, ok, error } = &operation.returned;
     format!(
         "{arguments}{}\n{}",
-        types::text(operation.ok),
-        types::text(operation.error)
+        types::text(ok.unwrap_or(ty)),
+        types::text(error.unwrap_or(ty))
     )
 }
 
@@ -378,22 +449,25 @@ fn path(operation: &Operation<'_>, codecs: &[Ident]) -> TokenStream {
 }
 
 /// Returns the route table entry that serves an operation with the trait.
-fn entry(contract: &Ident, operation: &Operation<'_>) -> TokenStream {
+fn entry(contract: &Ident, module: &Ident, operation: &Operation<'_>) -> TokenStream {
     let name = &operation.function.sig.ident;
+    let ty = quote!(#module::#name);
     let fields = operation.arguments.iter().map(|argument| argument.name);
     let call = quote!(<__S as #contract>::#name);
+    let Returned { ty: result, ok, .. } = &operation.returned;
+    let result = quote_spanned!(types::span(ok.unwrap_or(result))=> <#result as priv::OperationResult>::into_result);
     quote! {
         priv::Entry {
-            route: priv::ListedRoute::new(const { &<#name as priv::Operation>::SPEC }),
+            route: priv::ListedRoute::new(const { &<#ty as priv::Operation>::SPEC }),
             handle: |__cx| ::std::boxed::Box::pin(async move {
-                let __args: #name = match priv::read_operation(&__cx) {
+                let __args: #ty = match priv::read_operation(&__cx) {
                     ::core::result::Result::Ok(__args) => __args,
                     ::core::result::Result::Err(__response) => return __response,
                 };
                 // Without this, rustc warns about an unused variable if the operation has no arguments.
                 let _ = &__args;
                 let __released = __cx.release_message();
-                priv::operation_response::<#name>(#call(__released.state(), #(__args.#fields),*).await)
+                priv::operation_response::<#ty>(#result(#call(__released.state(), #(__args.#fields),*).await))
             }),
         }
     }
@@ -401,6 +475,7 @@ fn entry(contract: &Ident, operation: &Operation<'_>) -> TokenStream {
 
 fn client(contract: &ItemTrait, module: &Ident, client: &Ident, operations: &[Operation<'_>]) -> TokenStream {
     let (vis, name) = (&contract.vis, &contract.ident);
+    let conditions = inherited(&contract.attrs);
     let doc = format!("A client of services that implement [`{name}`].");
     let doc_state = "As an argument of a handler, it is provided by the state of the application.";
     let calls = operations.iter().map(|operation| {
@@ -426,10 +501,12 @@ fn client(contract: &ItemTrait, module: &Ident, client: &Ident, operations: &[Op
         #[doc = #doc]
         #[doc = ""]
         #[doc = #doc_state]
+        #(#conditions)*
         #[derive(::core::clone::Clone, ::core::fmt::Debug)]
         #vis struct #client {
             client: priv::Client,
         }
+        #(#conditions)*
         #[allow(missing_docs)]
         impl #client {
             /// Returns a client that makes its calls with this untyped one.
@@ -446,6 +523,7 @@ fn client(contract: &ItemTrait, module: &Ident, client: &Ident, operations: &[Op
             }
             #(#calls)*
         }
+        #(#conditions)*
         impl<__S> priv::FromMessage<__S> for #client
         where
             __S: priv::Provides<#client> + priv::AppState,

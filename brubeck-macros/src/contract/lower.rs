@@ -3,9 +3,9 @@
 use super::call::call_args;
 use super::path::CallPath;
 use crate::error::{Errors, suggest};
-use crate::item::{argument_types, docs, is_conditional};
+use crate::item::{docs, is_conditional};
 use crate::pattern::Pattern;
-use crate::types;
+use crate::types::{self, LocalType};
 use std::time::Duration;
 use syn::ext::IdentExt;
 use syn::{
@@ -22,8 +22,14 @@ pub(super) struct Operation<'a> {
     pub(super) timeout: Option<Duration>,
     pub(super) idempotent: bool,
     pub(super) arguments: Vec<OperationArgument<'a>>,
-    pub(super) ok: &'a Type,
-    pub(super) error: &'a Type,
+    pub(super) returned: Returned<'a>,
+}
+
+/// The type that an operation returns: a `Result`, or an alias of one, which may name fewer types or none.
+pub(super) struct Returned<'a> {
+    pub(super) ty: &'a Type,
+    pub(super) ok: Option<&'a Type>,
+    pub(super) error: Option<&'a Type>,
 }
 
 pub(super) struct OperationArgument<'a> {
@@ -131,8 +137,7 @@ fn check_trait(contract: &ItemTrait, errors: &Errors) -> bool {
     false
 }
 
-/// Checks that the name of an operation does not collide with generated names: the functions of the client, and the type of the operation,
-/// which is in a module in which the types of the contract are used, too.
+/// Checks that the name of an operation does not collide with generated names, which are those of the client and of the module.
 fn check_name(contract: &ItemTrait, function: &TraitItemFn, errors: &Errors) {
     let name = &function.sig.ident;
     let word = name.unraw().to_string();
@@ -152,30 +157,7 @@ fn check_name(contract: &ItemTrait, function: &TraitItemFn, errors: &Errors) {
             name,
             format!("names that begin with `__` are reserved for generated code\n{help}"),
         );
-    } else if contract
-        .items
-        .iter()
-        .any(|item| uses_name(item, &name.to_string()))
-    {
-        errors.on(
-            name,
-            format!("the operation `{word}` hides something of the same name that the types of the contract use, because an operation is also a type\n{help}"),
-        );
     }
-}
-
-/// Returns `true` if the types of an operation begin with this name.
-fn uses_name(item: &TraitItem, name: &str) -> bool {
-    let TraitItem::Fn(function) = item else {
-        return false;
-    };
-    let output = match &function.sig.output {
-        ReturnType::Type(_, ty) => types::arguments(ty, "Result").unwrap_or_default(),
-        ReturnType::Default => Vec::new(),
-    };
-    argument_types(&function.sig)
-        .chain(output)
-        .any(|ty| types::mentions(ty, name))
 }
 
 fn operation<'a>(function: &'a TraitItemFn, errors: &Errors) -> Option<Operation<'a>> {
@@ -188,14 +170,14 @@ fn operation<'a>(function: &'a TraitItemFn, errors: &Errors) -> Option<Operation
     if let Some(path) = &path {
         assign_parameters(path, &mut arguments, sig, errors);
     }
-    let result = returned(sig, errors);
+    let returned = returned(sig, errors);
     // rustc reports `_` in the signature of the trait.
     let infers = |ty: &Type| types::mentions(ty, "_");
     if errors.any() || arguments.iter().any(|argument| infers(argument.ty)) {
         return None;
     }
     let CallPath { lit, pattern } = path?;
-    let (ok, error) = result.filter(|(ok, error)| !infers(ok) && !infers(error))?;
+    let returned = returned.filter(|returned| !infers(returned.ty))?;
     Some(Operation {
         function,
         path: lit,
@@ -204,8 +186,7 @@ fn operation<'a>(function: &'a TraitItemFn, errors: &Errors) -> Option<Operation
         timeout: call.timeout,
         idempotent: call.idempotent,
         arguments,
-        ok,
-        error,
+        returned,
     })
 }
 
@@ -319,8 +300,11 @@ const RESULT: SentType = SentType {
     fix: "return",
 };
 
-/// Reports a type whose values cannot be sent.
+/// Reports a type whose values cannot be sent. rustc reports the other ones, by their traits.
 fn check_sent(ty: &Type, sent: &SentType, errors: &Errors) {
+    let SentType {
+        name, receiver, fix, ..
+    } = sent;
     if types::mentions_impl(ty) {
         errors.on(ty, sent.generic);
     } else if types::mentions(ty, "Self") {
@@ -328,10 +312,24 @@ fn check_sent(ty: &Type, sent: &SentType, errors: &Errors) {
             ty,
             "callers do not know `Self`, which is the type that implements the contract\nhelp: use a concrete type",
         );
+    } else if let Some(local) = types::local(ty) {
+        let (what, owned) = match local {
+            LocalType::Object => ("a trait object", "a concrete type, such as an `enum`"),
+            LocalType::Pointer => ("a raw pointer", "the value itself"),
+            LocalType::Function => ("a function", "a value, such as an `enum`"),
+            LocalType::Str => ("a value without a fixed size", "`String`"),
+            LocalType::Slice => ("a value without a fixed size", "a `Vec`, or `Bytes`"),
+            LocalType::Never => ("a value of this type", "`()`"),
+            LocalType::Rc => ("an `Rc`", "the value itself, or an `Arc`"),
+        };
+        errors.on(
+            ty,
+            format!(
+                "{name} of an operation is sent to the {receiver}, which cannot get {what}: `{}`\nhelp: {fix} {owned}",
+                types::text(ty)
+            ),
+        );
     } else if let Some(owned) = types::borrowed(ty).or_else(|| types::reference(ty)) {
-        let SentType {
-            name, receiver, fix, ..
-        } = sent;
         let text = types::text(ty);
         errors.on(
             ty,
@@ -341,6 +339,14 @@ fn check_sent(ty: &Type, sent: &SentType, errors: &Errors) {
             ),
         );
     }
+}
+
+/// Returns `true` if the result of an operation has no fixed size, which was reported.
+pub(super) fn may_be_unsized(ty: &Type) -> bool {
+    let parts = types::arguments(ty, "Result").unwrap_or_default();
+    parts
+        .iter()
+        .any(|ty| types::local(ty).is_some() || types::mentions(ty, "Self"))
 }
 
 /// Returns `true` for an argument without `mut` or `ref`, which are not allowed in a trait.
@@ -401,24 +407,31 @@ fn assign_parameters(
     }
 }
 
-fn returned<'a>(sig: &'a Signature, errors: &Errors) -> Option<(&'a Type, &'a Type)> {
+fn returned<'a>(sig: &'a Signature, errors: &Errors) -> Option<Returned<'a>> {
     let message = |ok: &str| {
         format!(
             "an operation must return `Result<T, E>`, because a call can fail\nhelp: write `Result<{ok}, Problem>`"
         )
     };
-    match &sig.output {
-        ReturnType::Type(_, ty) => match types::arguments(ty, "Result").as_deref() {
-            Some([ok, error]) => {
-                [ok, error].iter().for_each(|ty| check_sent(ty, &RESULT, errors));
-                return Some((ok, error));
-            }
-            Some([ok]) => errors.on(ty, message(&types::text(ok))),
-            _ => errors.on(ty, message(&types::text(ty))),
-        },
-        ReturnType::Default => errors.on(&sig.ident, message("()")),
+    let ReturnType::Type(_, ty) = &sig.output else {
+        errors.on(&sig.ident, message("()"));
+        return None;
+    };
+    let parts = types::arguments(ty, "Result").unwrap_or_default();
+    if parts.is_empty() {
+        // Any other path may be an alias of a `Result`, which rustc resolves.
+        if !types::may_be_alias(ty) {
+            errors.on(ty, message(&types::text(ty)));
+            return None;
+        }
+        check_sent(ty, &RESULT, errors);
     }
-    None
+    parts.iter().for_each(|ty| check_sent(ty, &RESULT, errors));
+    Some(Returned {
+        ty,
+        ok: parts.first().copied(),
+        error: parts.get(1).copied(),
+    })
 }
 
 #[cfg(test)]

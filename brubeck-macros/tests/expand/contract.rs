@@ -18,14 +18,43 @@ pub trait SlowEcho {
 }
 ///The operations of [`SlowEcho`], with their arguments as fields.
 pub mod slow_echo {
-    #[allow(unused_imports)]
-    use super::*;
     /// Says it back, late.
-    #[allow(non_camel_case_types, missing_docs)]
+    #[allow(non_camel_case_types, missing_docs, private_interfaces)]
     pub struct echo {
-        pub room: u64,
-        pub text: String,
+        ///
+        ///`room: u64`
+        pub room: <__Contract as ::brubeck::__private::ArgumentType<
+            0usize,
+            0usize,
+        >>::Type,
+        ///
+        ///`text: String`
+        pub text: <__Contract as ::brubeck::__private::ArgumentType<
+            0usize,
+            1usize,
+        >>::Type,
     }
+    #[doc(hidden)]
+    #[allow(dead_code)]
+    pub(super) enum __Contract {}
+    ///Returns the routes of all operations, for a state that implements [`SlowEcho`].
+    #[allow(private_bounds)]
+    pub const fn routes<__S: ::brubeck::__private::AppState>() -> ::brubeck::__private::Routes<
+        __S,
+    >
+    where
+        __Contract: ::brubeck::__private::ContractRoutes<__S>,
+    {
+        <__Contract as ::brubeck::__private::ContractRoutes<__S>>::ROUTES
+    }
+    ///The routes of all operations.
+    pub const OPERATIONS: [&::brubeck::__private::Spec; 1usize] = [
+        &<echo as ::brubeck::__private::Operation>::SPEC,
+    ];
+    #[allow(dead_code)]
+    pub(super) static __OPERATIONS: [&::brubeck::__private::Spec; 1usize] = OPERATIONS;
+}
+const _: () = {
     const _: () = {
         const __ARGUMENT0: ::brubeck::__private::InPath<u64> = ::brubeck::__private::in_path::<
             u64,
@@ -33,14 +62,28 @@ pub mod slow_echo {
         const __ARGUMENT1: ::brubeck::__private::Named<String> = ::brubeck::__private::named::<
             String,
         >("text");
-        impl ::brubeck::__private::Operation for echo {
-            type Ok = Echoed;
-            type Error = Problem;
-            const OK: ::brubeck::__private::BodyCodec<Echoed> = ::brubeck::__private::body_codec::<
+        impl ::brubeck::__private::ArgumentType<0usize, 0usize>
+        for slow_echo::__Contract {
+            type Type = u64;
+        }
+        impl ::brubeck::__private::ArgumentType<0usize, 1usize>
+        for slow_echo::__Contract {
+            type Type = String;
+        }
+        impl ::brubeck::__private::Operation for slow_echo::echo {
+            type Ok = <Result<
                 Echoed,
-            >();
-            const ERROR: ::brubeck::__private::BodyCodec<Problem> = ::brubeck::__private::body_codec::<
                 Problem,
+            > as ::brubeck::__private::OperationResult>::Ok;
+            type Error = <Result<
+                Echoed,
+                Problem,
+            > as ::brubeck::__private::OperationResult>::Error;
+            const OK: ::brubeck::__private::BodyCodec<Self::Ok> = ::brubeck::__private::body_codec::<
+                <Result<Echoed, Problem> as ::brubeck::__private::OperationResult>::Ok,
+            >();
+            const ERROR: ::brubeck::__private::BodyCodec<Self::Error> = ::brubeck::__private::body_codec::<
+                <Result<Echoed, Problem> as ::brubeck::__private::OperationResult>::Error,
             >();
             const SPEC: ::brubeck::__private::Spec = ::brubeck::__private::Spec::new(
                     "slow_echo::echo",
@@ -60,13 +103,15 @@ pub mod slow_echo {
                     ::brubeck::__private::schema!(
                         ("room" : ::brubeck::__private::InPath < u64 >, "text" :
                         ::brubeck::__private::Named < String >) -> ::core::result::Result
-                        < ::brubeck::__private::Json < Echoed >,
-                        ::brubeck::__private::Json < Problem >>
+                        < ::brubeck::__private::Json < < Result < Echoed, Problem > as
+                        ::brubeck::__private::OperationResult > ::Ok >,
+                        ::brubeck::__private::Json < < Result < Echoed, Problem > as
+                        ::brubeck::__private::OperationResult > ::Error >>
                     ),
                 )
                 .of_operation("room: u64\ntext: String\nEchoed\nProblem")
                 .at(::core::file!(), ::core::line!());
-            const CONTRACT_ROUTES: &'static [&'static ::brubeck::__private::Spec] = &OPERATION_TABLE;
+            const CONTRACT_ROUTES: &'static [&'static ::brubeck::__private::Spec] = &slow_echo::__OPERATIONS;
             const TIMEOUT: ::core::option::Option<::core::time::Duration> = ::core::option::Option::Some(
                 ::core::time::Duration::from_millis(5000u64),
             );
@@ -83,33 +128,32 @@ pub mod slow_echo {
                 __request
             }
         }
-        impl ::brubeck::__private::ReadOperation for echo {
+        impl ::brubeck::__private::ReadOperation for slow_echo::echo {
             fn read<__S>(
                 __arguments: &::brubeck::__private::Arguments<'_, __S>,
             ) -> ::core::result::Result<Self, ::brubeck::__private::Rejection> {
                 let mut __value0 = __ARGUMENT0.slot();
                 let mut __value1 = __ARGUMENT1.slot();
                 __arguments.fill(&mut [&mut __value0, &mut __value1]);
-                ::core::result::Result::Ok(echo {
+                ::core::result::Result::Ok(slow_echo::echo {
                     room: __value0.take(__arguments)?,
                     text: __value1.take()?,
                 })
             }
         }
     };
-    ///Returns the routes of all operations, for a state that implements [`SlowEcho`].
     #[allow(deprecated)]
-    pub const fn routes<__S: SlowEcho + ::brubeck::__private::AppState>() -> ::brubeck::__private::Routes<
-        __S,
-    > {
-        ::brubeck::__private::table(const {
+    impl<
+        __S: SlowEcho + ::brubeck::__private::AppState,
+    > ::brubeck::__private::ContractRoutes<__S> for slow_echo::__Contract {
+        const ROUTES: ::brubeck::__private::Routes<__S> = ::brubeck::__private::table(const {
             &[
                 ::brubeck::__private::Entry {
                     route: ::brubeck::__private::ListedRoute::new(const {
-                        &<echo as ::brubeck::__private::Operation>::SPEC
+                        &<slow_echo::echo as ::brubeck::__private::Operation>::SPEC
                     }),
                     handle: |__cx| ::std::boxed::Box::pin(async move {
-                        let __args: echo = match ::brubeck::__private::read_operation(
+                        let __args: slow_echo::echo = match ::brubeck::__private::read_operation(
                             &__cx,
                         ) {
                             ::core::result::Result::Ok(__args) => __args,
@@ -118,27 +162,26 @@ pub mod slow_echo {
                         let _ = &__args;
                         let __released = __cx.release_message();
                         ::brubeck::__private::operation_response::<
-                            echo,
+                            slow_echo::echo,
                         >(
-                            <__S as SlowEcho>::echo(
-                                    __released.state(),
-                                    __args.room,
-                                    __args.text,
-                                )
-                                .await,
+                            <Result<
+                                Echoed,
+                                Problem,
+                            > as ::brubeck::__private::OperationResult>::into_result(
+                                <__S as SlowEcho>::echo(
+                                        __released.state(),
+                                        __args.room,
+                                        __args.text,
+                                    )
+                                    .await,
+                            ),
                         )
                     }),
                 },
             ]
-        })
+        });
     }
-    ///The routes of all operations.
-    pub const OPERATIONS: [&::brubeck::__private::Spec; 1usize] = [
-        &<echo as ::brubeck::__private::Operation>::SPEC,
-    ];
-    #[allow(dead_code)]
-    static OPERATION_TABLE: [&::brubeck::__private::Spec; 1usize] = OPERATIONS;
-}
+};
 ///A client of services that implement [`SlowEcho`].
 ///
 ///As an argument of a handler, it is provided by the state of the application.

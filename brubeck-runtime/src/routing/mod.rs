@@ -38,8 +38,8 @@ pub(crate) use proofs::{find_unhandled_response, is_answered};
 pub(crate) use router::{Match, MatchedRoute, Router};
 pub(crate) use table::RouteList;
 pub use table::{
-    BoxFuture, Checked, Entry, HandlerFn, Listed, ListedRoute, RouteHandler, Routes, entry, join, join_specs,
-    specs, table,
+    BoxFuture, Checked, ContractRoutes, Entry, HandlerFn, Listed, ListedRoute, RouteHandler, Routes, entry,
+    join, join_specs, specs, table,
 };
 #[cfg(feature = "templates")]
 pub(crate) use url::UrlTable;

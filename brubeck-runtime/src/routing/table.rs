@@ -223,6 +223,12 @@ pub const fn entry<H: RouteHandler<S>, S>() -> Entry<S> {
     }
 }
 
+/// The routes of a contract, for a state that implements it. Implemented for a type in the module of the contract.
+pub trait ContractRoutes<S: 'static> {
+    /// The table of all operations.
+    const ROUTES: Routes<S>;
+}
+
 /// Returns the table with these entries.
 pub const fn table<S>(entries: &'static [Entry<S>]) -> Routes<S> {
     Routes(entries)

@@ -114,6 +114,36 @@ pub trait Operation: Sized + Send + 'static {
     fn into_request(self) -> ServiceRequest;
 }
 
+/// The type that an operation returns: a `Result`, or an alias of one.
+#[doc(hidden)]
+#[diagnostic::on_unimplemented(
+    message = "an operation must return `Result<T, E>`, because a call can fail",
+    label = "`{Self}` is not a `Result`",
+    note = "write `Result<{Self}, Problem>`"
+)]
+pub trait OperationResult {
+    type Ok;
+    type Error;
+    fn into_result(self) -> Result<Self::Ok, Self::Error>;
+}
+
+impl<T, E> OperationResult for Result<T, E> {
+    type Ok = T;
+    type Error = E;
+
+    fn into_result(self) -> Result<T, E> {
+        self
+    }
+}
+
+/// The type of an argument of an operation, by their positions in the contract.
+///
+/// The module of the operations cannot name the types of the contract, which may be inside a function or hidden by an operation.
+#[doc(hidden)]
+pub trait ArgumentType<const OPERATION: usize, const ARGUMENT: usize> {
+    type Type;
+}
+
 /// Encodes and decodes the body of a response.
 ///
 /// An operation holds functions instead of trait bounds on its types, so a type that does not implement [`Wire`] is

@@ -36,7 +36,9 @@ pub use call::Call;
 pub use call_id::{CallId, InvalidCallId};
 pub use call_site::CallSite;
 pub use client::Client;
-pub use contract::{BodyCodec, Handles, Operation, ResponseOf, Wire, body_codec};
+pub use contract::{
+    ArgumentType, BodyCodec, Handles, Operation, OperationResult, ResponseOf, Wire, body_codec,
+};
 pub use credentials::{Credentials, KeyPair};
 pub use deadline::{Cancellation, Deadline};
 pub use dialect::Dialect;

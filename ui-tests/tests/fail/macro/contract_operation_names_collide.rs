@@ -10,10 +10,6 @@ trait Contract {
     async fn twice(&self) -> Result<(), Problem>;
     #[call("/again")]
     async fn twice(&self) -> Result<u32, Problem>;
-    #[call("/std")]
-    async fn std(&self) -> Result<std::string::String, Problem>;
-    #[call("/u64")]
-    async fn u64(&self, number: u64) -> Result<(), Problem>;
     #[call("/reserved")]
     async fn __S(&self) -> Result<(), Problem>;
 }
