@@ -271,7 +271,11 @@ fn operation_impls(module: &Ident, index: usize, operation: &Operation<'_>) -> T
                     }
                 }
             });
-    let Returned { ty: result, ok, error } = &operation.returned;
+    let Returned {
+        ty: result,
+        ok,
+        error,
+    } = &operation.returned;
     let (ok_span, error_span) = (
         types::span(ok.unwrap_or(result)),
         types::span(error.unwrap_or(result)),
@@ -455,7 +459,8 @@ fn entry(contract: &Ident, module: &Ident, operation: &Operation<'_>) -> TokenSt
     let fields = operation.arguments.iter().map(|argument| argument.name);
     let call = quote!(<__S as #contract>::#name);
     let Returned { ty: result, ok, .. } = &operation.returned;
-    let result = quote_spanned!(types::span(ok.unwrap_or(result))=> <#result as priv::OperationResult>::into_result);
+    let result =
+        quote_spanned!(types::span(ok.unwrap_or(result))=> <#result as priv::OperationResult>::into_result);
     quote! {
         priv::Entry {
             route: priv::ListedRoute::new(const { &<#ty as priv::Operation>::SPEC }),

@@ -65,7 +65,7 @@ serves!(ROUTES => aliases);
 fn main() {
     assert_eq!(ROUTES.len(), 6);
     let _ = (on_reversed, |aliases: AliasesClient| async move {
-        let body: u8 = aliases.reversed().await.unwrap().body;
+        let body: u8 = aliases.reversed().await.unwrap();
         let error: CallError<String> = aliases.other().await.unwrap_err();
         let error_of_default: CallError = aliases.default().await.unwrap_err();
         drop((body, error, error_of_default));
