@@ -118,6 +118,7 @@ pub use brubeck_macros::{
 };
 #[doc(hidden)]
 pub use brubeck_runtime::__private;
+pub use brubeck_runtime::as_bytes;
 pub use brubeck_runtime::{
     App, AppService, Arg, Args, Authority, Body, BodyError, BodyUse, BoxError, Broadcast, Bytes, Call,
     CallError, CallErrorReason, CallId, CallResult, CallService, CallSite, CallerKey, Cancellation, Client,

@@ -22,6 +22,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("outcome", &[]),
     ("problem", &["status"]),
     ("const_string", &[]),
+    ("as_bytes", &["json_parts"]),
     ("codec", &[]),
     ("spec", &["const_string", "method"]),
     ("authority", &["error"]),

@@ -1,9 +1,11 @@
 //! The client of a measurement: keeps calls in flight, first to warm up, then to measure.
 
 use crate::latencies::Latencies;
-use crate::work::Note;
+use crate::work::{Note, Numbers, Picture, Work};
 use crate::{Result, child};
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
+use std::future::ready;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
@@ -12,7 +14,7 @@ use tokio::task::JoinSet;
 #[derive(Clone, Debug)]
 pub struct Load {
     /// The argument of each call.
-    pub note: Note,
+    pub work: Work,
     /// The number of calls in flight.
     pub in_flight: usize,
     /// The duration of the measurement. The warm-up before it takes a third as long.
@@ -36,6 +38,44 @@ pub struct LoadResults {
 pub trait Echo: Clone + Send + Sync + 'static {
     /// Sends a note and returns the response.
     fn echo(&self, note: Note) -> impl Future<Output = Result<Note>> + Send;
+
+    /// Sends bytes and returns those of the response.
+    fn echo_bytes(&self, _: Bytes) -> impl Future<Output = Result<Bytes>> + Send {
+        ready(Err("this side has no bytes".into()))
+    }
+
+    /// Sends bytes inside of a structure and returns those of the response.
+    fn echo_picture(&self, _: Picture) -> impl Future<Output = Result<Picture>> + Send {
+        ready(Err("this side has no bytes inside of a structure".into()))
+    }
+
+    /// Sends bytes as numbers and returns those of the response.
+    fn echo_numbers(&self, _: Numbers) -> impl Future<Output = Result<Numbers>> + Send {
+        ready(Err("this side has no bytes as numbers".into()))
+    }
+}
+
+impl Work {
+    /// Makes a call, and compares the size of its response.
+    async fn call(&self, client: &impl Echo) -> Result {
+        let (sent, returned) = match self {
+            Work::Note(note) => return note.check(&client.echo(note.clone()).await?),
+            Work::Bytes(bytes) => (bytes.len(), client.echo_bytes(bytes.clone()).await?.len()),
+            Work::Picture(picture) => (
+                picture.data.len(),
+                client.echo_picture(picture.clone()).await?.data.len(),
+            ),
+            Work::Numbers(numbers) => (
+                numbers.data.len(),
+                client.echo_numbers(numbers.clone()).await?.data.len(),
+            ),
+        };
+        if sent == returned {
+            Ok(())
+        } else {
+            Err("the response differs from the request".into())
+        }
+    }
 }
 
 impl Load {
@@ -55,11 +95,11 @@ impl Load {
         let mut callers = JoinSet::<Result>::new();
         let began = Instant::now();
         for _ in 0..self.in_flight {
-            let (client, note, latencies) = (client.clone(), self.note.clone(), latencies.clone());
+            let (client, work, latencies) = (client.clone(), self.work.clone(), latencies.clone());
             callers.spawn(async move {
                 while began.elapsed() < window {
                     let asked = Instant::now();
-                    note.check(&client.echo(note.clone()).await?)?;
+                    work.call(&client).await?;
                     latencies.add(asked.elapsed());
                 }
                 Ok(())

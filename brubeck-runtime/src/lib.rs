@@ -16,6 +16,7 @@
 compile_error!("brubeck supports Linux, macOS and other Unix systems only");
 
 mod app;
+pub mod as_bytes;
 mod authority;
 mod codec;
 mod const_string;

@@ -3,7 +3,8 @@
 use super::{Flavor, RunningServer, Side};
 use crate::Result;
 use crate::load::{self, Load, LoadResults};
-use crate::work::Note;
+use crate::work::{Kind, Note};
+use axum::extract::DefaultBodyLimit;
 use axum::serve::ListenerExt;
 use axum::{Json, Router, routing::post};
 use bytes::Bytes;
@@ -15,6 +16,10 @@ use tokio::net::TcpListener;
 
 async fn echo(Json(note): Json<Note>) -> Json<Note> {
     Json(note)
+}
+
+async fn echo_bytes(data: Bytes) -> Bytes {
+    data
 }
 
 /// A client of one address.
@@ -32,6 +37,22 @@ impl load::Echo for Caller {
         let response = self.client.request(request).await?.into_body().collect().await?;
         Ok(serde_json::from_slice(&response.to_bytes())?)
     }
+
+    async fn echo_bytes(&self, data: Bytes) -> Result<Bytes> {
+        let uri = http::Uri::from_maybe_shared(format!(
+            "{}/bytes",
+            self.uri.to_string().trim_end_matches("/echo")
+        ))?;
+        let request = http::Request::post(uri).body(Full::from(data))?;
+        Ok(self
+            .client
+            .request(request)
+            .await?
+            .into_body()
+            .collect()
+            .await?
+            .to_bytes())
+    }
 }
 
 /// `axum::serve` and a pooled client.
@@ -46,6 +67,10 @@ impl Side for Axum {
         "axum 0.8, JSON over HTTP/1.1, and hyper's pooled client: a connection for each call in flight"
     }
 
+    fn kinds(&self) -> &'static [(Kind, usize)] {
+        &[(Kind::Json, usize::MAX), (Kind::Bytes, usize::MAX)]
+    }
+
     fn flavor(&self) -> Flavor {
         Flavor::CurrentThread
     }
@@ -58,7 +83,10 @@ impl Side for Axum {
                 // Without this, the last packet of a response may wait for an acknowledgement. If it fails, the response is only slower.
                 let _ = stream.set_nodelay(true);
             });
-            let router = Router::new().route("/echo", post(echo));
+            let router = Router::new()
+                .route("/echo", post(echo))
+                .route("/bytes", post(echo_bytes))
+                .layer(DefaultBodyLimit::disable());
             let serving = tokio::spawn(async move { axum::serve(listener, router).await });
             Ok(RunningServer {
                 address,

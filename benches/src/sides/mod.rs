@@ -9,6 +9,7 @@ mod tonic;
 
 use crate::Result;
 use crate::load::{Load, LoadResults};
+use crate::work::Kind;
 use futures_util::future::BoxFuture;
 use std::any::Any;
 
@@ -61,6 +62,11 @@ pub trait Side: Sync {
     /// The supported transports.
     fn transports(&self) -> &'static [Transport] {
         &[Transport::Tcp]
+    }
+
+    /// The kinds of arguments that it can carry, up to this number of bytes.
+    fn kinds(&self) -> &'static [(Kind, usize)] {
+        &[(Kind::Json, usize::MAX)]
     }
 
     /// The runtime of both its processes.

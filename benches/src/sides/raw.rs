@@ -4,6 +4,7 @@ use super::{Flavor, RunningServer, Side, Transport};
 use crate::Result;
 use crate::latencies::Latencies;
 use crate::load::{self, Load, LoadResults};
+use crate::work::{Kind, Work};
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use std::collections::VecDeque;
@@ -24,6 +25,10 @@ impl Side for Raw {
 
     fn transports(&self) -> &'static [Transport] {
         &[Transport::Tcp, Transport::Ipc]
+    }
+
+    fn kinds(&self) -> &'static [(Kind, usize)] {
+        &[(Kind::Json, usize::MAX), (Kind::Bytes, usize::MAX)]
     }
 
     fn flavor(&self) -> Flavor {
@@ -54,7 +59,11 @@ impl Side for Raw {
         Box::pin(async move {
             let mut dealer = DealerSocket::new();
             dealer.connect(&address).await?;
-            let body = Bytes::from(load.note.to_json());
+            let body = match load.work {
+                Work::Note(note) => note.to_json().into(),
+                Work::Bytes(bytes) => bytes,
+                other => return Err(format!("no such work: {other:?}").into()),
+            };
             messages(&mut dealer, &body, load.in_flight, load.window / 3).await?;
             load::wait_for_measurement().await?;
             messages(&mut dealer, &body, load.in_flight, load.window).await

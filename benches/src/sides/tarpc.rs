@@ -3,7 +3,8 @@
 use super::{Flavor, RunningServer, Side, Transport};
 use crate::Result;
 use crate::load::{self, Load, LoadResults};
-use crate::work::Note;
+use crate::work::{Kind, Note, Numbers, Picture};
+use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use futures_util::{Stream, StreamExt};
 use std::io;
@@ -18,6 +19,12 @@ use tarpc::{ClientMessage, Response, client, context};
 pub trait Echo {
     /// Returns the note.
     async fn echo(note: Note) -> Note;
+    /// Returns the bytes.
+    async fn bytes(data: Bytes) -> Bytes;
+    /// Returns the picture.
+    async fn picture(picture: Picture) -> Picture;
+    /// Returns the numbers.
+    async fn numbers(numbers: Numbers) -> Numbers;
 }
 
 #[derive(Clone)]
@@ -27,11 +34,35 @@ impl Echo for EchoServer {
     async fn echo(self, _: context::Context, note: Note) -> Note {
         note
     }
+
+    async fn bytes(self, _: context::Context, data: Bytes) -> Bytes {
+        data
+    }
+
+    async fn picture(self, _: context::Context, picture: Picture) -> Picture {
+        picture
+    }
+
+    async fn numbers(self, _: context::Context, numbers: Numbers) -> Numbers {
+        numbers
+    }
 }
 
 impl load::Echo for EchoClient {
     async fn echo(&self, note: Note) -> Result<Note> {
         Ok(EchoClient::echo(self, context::current(), note).await?)
+    }
+
+    async fn echo_bytes(&self, data: Bytes) -> Result<Bytes> {
+        Ok(self.bytes(context::current(), data).await?)
+    }
+
+    async fn echo_picture(&self, picture: Picture) -> Result<Picture> {
+        Ok(self.picture(context::current(), picture).await?)
+    }
+
+    async fn echo_numbers(&self, numbers: Numbers) -> Result<Numbers> {
+        Ok(self.numbers(context::current(), numbers).await?)
     }
 }
 
@@ -62,6 +93,18 @@ impl Side for Tarpc {
 
     fn transports(&self) -> &'static [Transport] {
         &[Transport::Tcp, Transport::Ipc]
+    }
+
+    fn kinds(&self) -> &'static [(Kind, usize)] {
+        // A frame has at most 8 MiB, and JSON writes bytes as numbers.
+        match self {
+            Tarpc::Json => &[(Kind::Json, 8 << 20), (Kind::Array, 2 << 20)],
+            Tarpc::Bincode => &[
+                (Kind::Json, 8 << 20),
+                (Kind::Bytes, 8 << 20),
+                (Kind::Nested, 8 << 20),
+            ],
+        }
     }
 
     fn flavor(&self) -> Flavor {

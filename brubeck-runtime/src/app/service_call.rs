@@ -41,7 +41,11 @@ impl AppInner {
         if let Some(limit) = limits.and_then(|limits| limits.body_limit)
             && body_len(&message) > limit
         {
-            let reason = format!("the arguments and the body of a call may have {limit} bytes");
+            let reason = format!(
+                "the call has {} bytes of arguments and body, and the limit of its route is {limit} bytes; raise it with \
+                 `Limits::body_limit`",
+                body_len(&message)
+            );
             return error_response(access_log, Status::PAYLOAD_TOO_LARGE.message(reason));
         }
         // The default timeout does not apply to calls: in brubeck's protocol a call has the deadline of its caller. A call in a

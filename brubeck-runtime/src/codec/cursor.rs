@@ -291,12 +291,26 @@ impl std::error::Error for ParseError {}
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EncodeError {
     field: &'static str,
-    problem: &'static str,
+    problem: Cow<'static, str>,
 }
 
 impl EncodeError {
     pub(crate) const fn new(field: &'static str, problem: &'static str) -> Self {
-        Self { field, problem }
+        Self {
+            field,
+            problem: Cow::Borrowed(problem),
+        }
+    }
+
+    /// Creates the error of a value that exceeds a limit of the protocol.
+    pub(crate) fn too_long(field: &'static str, bytes: usize, limit: usize, advice: &str) -> Self {
+        Self {
+            field,
+            problem: format!(
+                "it has {bytes} bytes, and the limit of the protocol is {limit} bytes; {advice}"
+            )
+            .into(),
+        }
     }
 
     /// Returns the name of the field that cannot be encoded.

@@ -1,6 +1,6 @@
 //! A deserializer that resolves placeholders to parts and passes everything else on.
 
-use super::PLACEHOLDER;
+use super::{PLACEHOLDER, handover};
 use bytes::Bytes;
 use serde::de::value::StringDeserializer;
 use serde::de::{
@@ -232,7 +232,7 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for BytesVisitor<'_, V> {
             )));
         }
         match self.parts.get(index) {
-            Some(part) => self.inner.visit_byte_buf(part.to_vec()),
+            Some(part) => handover::offer(part, || self.inner.visit_bytes(part)),
             None => Err(A::Error::custom(format_args!(
                 "`{PLACEHOLDER}` refers to part {index}, but there are {} parts",
                 self.parts.len()

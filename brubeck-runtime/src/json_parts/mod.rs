@@ -8,10 +8,11 @@
 //! A value that would be read as another one is not written: a number that is not finite, `Some(None)`, and a value that is nested deeper
 //! than [`MAX_DEPTH`].
 //!
-//! `Bytes` and `Vec<u8>` that are the whole value are not copied. Inside of a structure, serde hands over a slice, so they are copied
-//! once on each side.
+//! `Bytes` that are the whole value are not copied, nor is a `Vec<u8>` when it is written. Inside of a structure, serde hands over a slice. A field
+//! with the attribute of [`as_bytes`](crate::as_bytes) hands its `Bytes` over beside serde; others are copied once on each side.
 
 mod deserializer;
+pub(crate) mod handover;
 mod path;
 mod serializer;
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! A serializer that collects bytes as parts, refuses what JSON cannot represent, and passes everything else on.
 
-use super::{MAX_DEPTH, MAX_PARTS, Placeholder};
+use super::{MAX_DEPTH, MAX_PARTS, Placeholder, handover};
 use bytes::Bytes;
 use serde::ser::Error;
 use serde::ser::{
@@ -161,7 +161,7 @@ impl<'p, S: Serializer> Serializer for PartsSerializer<'p, S> {
         if index >= MAX_PARTS {
             return self.inner.serialize_bytes(bytes);
         }
-        parts.borrow_mut().push(Bytes::copy_from_slice(bytes));
+        parts.borrow_mut().push(handover::take(bytes));
         Placeholder { index }.serialize(self.inner)
     }
 

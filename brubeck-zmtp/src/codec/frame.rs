@@ -12,9 +12,15 @@ const COMMAND: u8 = 0b100;
 /// its reuse.
 const COPY_BELOW: usize = 1 << 10;
 
-/// Maximum number of bytes reserved for an incomplete frame. Memory therefore grows with the received bytes, not with the
-/// announced length.
+/// Maximum number of bytes reserved for a frame of which fewer bytes have arrived. An announced length alone therefore costs no more.
 const MAX_RESERVE: usize = 256 << 10;
+
+/// Maximum number of bytes reserved for a frame of which [`MAX_RESERVE`] have arrived. It is the whole frame in most cases, so that it is not
+/// moved again. A longer frame is reserved in steps that double it.
+const MAX_FRAME_RESERVE: usize = 64 << 20;
+
+/// Frames from this size on, in bytes, are read into memory that is reserved for them alone.
+const LARGE_FRAME: usize = 64 << 10;
 
 /// Maximum size of a command, in bytes. The longest command in use is `SUBSCRIBE`, which contains a topic.
 const MAX_COMMAND: usize = 4 << 10;
@@ -62,6 +68,8 @@ pub struct FrameDecoder {
     partial_bytes: usize,
     /// `true` if the peer may subscribe.
     subscriptions: bool,
+    /// `true` if the input ends within a large frame, for whose next bytes space was reserved.
+    in_large_frame: bool,
 }
 
 impl FrameDecoder {
@@ -72,6 +80,7 @@ impl FrameDecoder {
             partial: Vec::new(),
             partial_bytes: 0,
             subscriptions: false,
+            in_large_frame: false,
         }
     }
 
@@ -90,6 +99,12 @@ impl FrameDecoder {
         self.limits = limits;
     }
 
+    /// Returns `true` if the input ends within a large frame. [`decode`](Self::decode) has reserved space for its next bytes, and reading more
+    /// than fits into it would move the frame.
+    pub(crate) fn is_in_large_frame(&self) -> bool {
+        self.in_large_frame
+    }
+
     /// Removes the next message or heartbeat from `input`.
     ///
     /// Returns `None` if the input is incomplete, after reserving space for the missing bytes, up to a limit. Commands that are
@@ -99,17 +114,21 @@ impl FrameDecoder {
     /// Returns an error if the stream violates the protocol or a limit. The connection must be closed.
     #[inline]
     pub fn decode(&mut self, input: &mut BytesMut) -> Result<Option<Decoded>, Violation> {
+        self.in_large_frame = false;
         loop {
             let Some(header) = ZmtpFrameHeader::decode(input)? else {
                 return Ok(None);
             };
             self.check_limits(&header)?;
-            let missing = header
-                .size
-                .saturating_add(header.body_length)
-                .saturating_sub(input.len());
+            let length = header.size.saturating_add(header.body_length);
+            let missing = length.saturating_sub(input.len());
             if missing > 0 {
-                input.reserve(missing.min(MAX_RESERVE));
+                self.in_large_frame = length >= LARGE_FRAME;
+                let max_reserve = match input.len() {
+                    0..MAX_RESERVE => MAX_RESERVE,
+                    received => received.max(MAX_FRAME_RESERVE),
+                };
+                input.reserve(missing.min(max_reserve));
                 return Ok(None);
             }
             // Nothing was removed from the input so far: an incomplete frame is decoded again from its header.
@@ -139,7 +158,10 @@ impl FrameDecoder {
             return Ok(());
         }
         if self.partial_bytes.saturating_add(header.body_length) > self.limits.max_message_bytes {
-            Err(Violation::MessageBytes)
+            Err(Violation::MessageBytes {
+                bytes: self.partial_bytes.saturating_add(header.body_length),
+                limit: self.limits.max_message_bytes,
+            })
         } else if self.partial.len() >= self.limits.max_frames {
             Err(Violation::Frames)
         } else {
@@ -305,7 +327,12 @@ pub enum Violation {
     /// A command that is malformed, longer than 4 KiB, or marked as part of a message.
     Command,
     /// A message with more bytes than [`FrameLimits::max_message_bytes`].
-    MessageBytes,
+    MessageBytes {
+        /// The number of bytes, up to the end of the frame that exceeds the limit.
+        bytes: usize,
+        /// The limit.
+        limit: usize,
+    },
     /// A message with more frames than [`FrameLimits::max_frames`].
     Frames,
 }
@@ -313,9 +340,14 @@ pub enum Violation {
 impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::MessageBytes { bytes, limit } => {
+                return write!(
+                    f,
+                    "the peer sent a message of at least {bytes} bytes, and `max_message_bytes` is {limit}"
+                );
+            }
             Self::Flags => "the peer sent a frame with unknown flags",
             Self::Command => "the peer sent a command that is malformed or too long",
-            Self::MessageBytes => "the peer sent a message with more bytes than `max_message_bytes` allows",
             Self::Frames => "the peer sent a message with more frames than `max_frames` allows",
         })
     }

@@ -81,7 +81,11 @@ impl<R: AsyncRead + Unpin> FrameReader<R> {
         if self.buffer.is_empty() && self.buffer.capacity() > MAX_CHUNK.min(2 * self.chunk) {
             self.buffer = BytesMut::new();
         }
-        self.buffer.reserve(self.chunk);
+        // The rest of a large frame is read into the space that the decoder has reserved for it. A larger buffer would be another one, to
+        // which the frame would have to be copied.
+        if !self.decoder.is_in_large_frame() || self.buffer.len() == self.buffer.capacity() {
+            self.buffer.reserve(self.chunk);
+        }
         let count = self.reader.read_buf(&mut self.buffer).await?;
         self.chunk = if count >= self.chunk {
             (self.chunk * 2).min(self.max_chunk)
@@ -108,5 +112,65 @@ impl<R: AsyncRead + Unpin> FrameReader<R> {
             }
         };
         let _ = timeout_at(deadline, drained).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codec::encode_header;
+    use bytes::Bytes;
+    use std::pin::Pin;
+    use std::task::{Context, Poll};
+    use tokio::io::ReadBuf;
+
+    /// A stream that returns up to 50,000 bytes at a time.
+    struct InParts(Bytes);
+
+    impl AsyncRead for InParts {
+        fn poll_read(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            buffer: &mut ReadBuf<'_>,
+        ) -> Poll<io::Result<()>> {
+            let length = self.0.len().min(buffer.remaining()).min(50_000);
+            buffer.put_slice(&self.0.split_to(length));
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    #[tokio::test]
+    async fn large_frame_is_not_moved_after_its_beginning_and_takes_no_other_memory() {
+        const LENGTH: usize = 5 << 20;
+        let mut stream = Vec::new();
+        for _ in 0..3 {
+            encode_header(&mut stream, LENGTH, false);
+            stream.extend(vec![7; LENGTH]);
+        }
+        let limits = FrameLimits {
+            max_message_bytes: 8 << 20,
+            max_frames: 3,
+        };
+        let mut reader = FrameReader::new(InParts(stream.into()), FrameDecoder::new(limits));
+        for _ in 0..3 {
+            let (mut moves, mut place) = (0, reader.buffer.as_ptr());
+            let frames = loop {
+                if let Some(Decoded::Message(frames)) = reader.next_buffered().unwrap() {
+                    break frames;
+                }
+                assert!(reader.fill().await.unwrap() > 0);
+                // Moves of the first 256 KiB do not count.
+                if reader.buffer.len() > 300_000 && reader.buffer.as_ptr() != place {
+                    moves += 1;
+                }
+                place = reader.buffer.as_ptr();
+            };
+            assert!(moves <= 1, "{moves} moves");
+            assert_eq!(frames[0].len(), LENGTH);
+            assert!(
+                reader.buffer.is_empty(),
+                "the next frame is in the memory of this one"
+            );
+        }
     }
 }

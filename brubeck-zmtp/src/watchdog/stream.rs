@@ -105,6 +105,9 @@ half!(
     unix::OwnedWriteHalf
 );
 
+/// The maximum number of bytes per read of a stream that the watchdog polls. The bytes are set to zero before they are read.
+pub(crate) const MAX_DIRECT_READ: usize = 64 << 10;
+
 /// Repeats an operation that was interrupted. The task is not woken after `WouldBlock`: the watchdog polls it again.
 pub(crate) fn poll_direct<T>(mut operation: impl FnMut() -> io::Result<T>) -> Poll<io::Result<T>> {
     loop {
@@ -126,8 +129,9 @@ impl<S: AsyncRead + HasSocket + Unpin> AsyncRead for WatchedStream<S> {
             return Pin::new(&mut self.0).poll_read(cx, buffer);
         }
         let socket = self.0.socket();
+        let length = buffer.remaining().min(MAX_DIRECT_READ);
         poll_direct(|| {
-            let count = (&*socket).read(buffer.initialize_unfilled())?;
+            let count = (&*socket).read(buffer.initialize_unfilled_to(length))?;
             buffer.advance(count);
             Ok(())
         })

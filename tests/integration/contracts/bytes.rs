@@ -2,7 +2,7 @@
 
 use crate::support::with_timeout;
 use brubeck::prelude::*;
-use brubeck::{Dialect, Service, ServiceAddress, ServiceRequest, TestSite};
+use brubeck::{Dialect, Limits, Service, ServiceAddress, ServiceRequest, TestSite};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::future::IntoFuture;
@@ -15,6 +15,22 @@ pub struct Album {
     cover: Option<Bytes>,
     pictures: Vec<Picture>,
     by_name: BTreeMap<String, Bytes>,
+    #[serde(with = "brubeck::as_bytes")]
+    shared: Bytes,
+    #[serde(with = "brubeck::as_bytes")]
+    notes: Vec<u8>,
+    #[serde(default, with = "brubeck::as_bytes")]
+    back: Option<Vec<u8>>,
+}
+
+/// Bytes that are handed over inside of a structure.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Frame {
+    number: u32,
+    #[serde(with = "brubeck::as_bytes")]
+    data: Bytes,
+    #[serde(with = "brubeck::as_bytes")]
+    mask: Option<Bytes>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -32,6 +48,10 @@ pub trait Pictures {
     async fn vec(&self, data: Vec<u8>) -> Result<Vec<u8>, Problem>;
     #[call("/pictures/album/{name}")]
     async fn album(&self, name: String, album: Album) -> Result<Album, Problem>;
+    #[call("/pictures/sized")]
+    async fn sized(&self, length: u64) -> Result<Bytes, Problem>;
+    #[call("/pictures/frames")]
+    async fn frames(&self, frames: Vec<Frame>) -> Result<Vec<Frame>, Problem>;
     #[call("/pictures/several")]
     async fn several(
         &self,
@@ -57,6 +77,14 @@ impl Pictures for Echo {
             title: format!("{name}: {}", album.title),
             ..album
         })
+    }
+
+    async fn sized(&self, length: u64) -> Result<Bytes, Problem> {
+        Ok(image(usize::try_from(length).unwrap()))
+    }
+
+    async fn frames(&self, frames: Vec<Frame>) -> Result<Vec<Frame>, Problem> {
+        Ok(frames)
     }
 
     async fn several(
@@ -104,6 +132,9 @@ fn album() -> Album {
             Picture::Full { data: Bytes::new() },
         ],
         by_name: BTreeMap::from([("$bytes".to_owned(), image(5))]),
+        shared: image(2000),
+        notes: image(300).to_vec(),
+        back: Some(Vec::new()),
     }
 }
 
@@ -115,6 +146,13 @@ async fn assert_bytes_round_trip(client: Client) {
         other => panic!("{other:?}"),
     }
     assert_eq!(pictures.vec(image(5000).to_vec()).await.unwrap(), image(5000));
+    let frame = Frame {
+        number: 1,
+        data: image(70_000),
+        mask: None,
+    };
+    let frames = vec![frame.clone(), frame];
+    assert_eq!(pictures.frames(frames.clone()).await.unwrap(), frames);
     let returned = pictures.album("a/b c".into(), album()).await.unwrap();
     let expected = Album {
         title: "a/b c: é".into(),
@@ -185,6 +223,40 @@ async fn bytes_that_are_no_text_are_a_part_of_the_response_of_any_handler() {
     running.stop().await.unwrap();
 }
 
+/// In memory the sender and the receiver have the same bytes, unless something between them copies them.
+#[tokio::test]
+async fn bytes_are_not_copied_between_the_caller_and_the_handler() {
+    let service = Service::bind("ipc://run/pictures", SECRET);
+    let site = TestSite::new(NONE, ()).service(service, App::new(ROUTES, Echo));
+    let site = site.start().await.unwrap();
+    let client = site
+        .client(&ServiceAddress::new("ipc://run/pictures", SECRET))
+        .unwrap();
+    let pictures = PicturesClient::new(client);
+    let sent = image(5_000_000);
+    let whole = with_timeout(pictures.bytes(sent.clone()).into_future())
+        .await
+        .unwrap();
+    assert_eq!((whole.as_ptr(), whole.len()), (sent.as_ptr(), sent.len()));
+
+    let frames: Vec<Frame> = (0..3)
+        .map(|number| Frame {
+            number,
+            data: sent.slice(4_000_000 + 100_000 * number as usize..),
+            mask: (number > 0).then(|| image(100)),
+        })
+        .collect();
+    let returned = with_timeout(pictures.frames(frames.clone()).into_future())
+        .await
+        .unwrap();
+    assert_eq!(returned, frames);
+    for (returned, sent) in returned.iter().zip(&frames) {
+        assert_eq!(returned.data.as_ptr(), sent.data.as_ptr());
+        let [returned, sent] = [returned, sent].map(|frame| frame.mask.as_ref().map(|mask| mask.as_ptr()));
+        assert_eq!(returned, sent);
+    }
+}
+
 /// The limit applies to the body and its parts together, up to its last bytes.
 #[tokio::test]
 async fn bytes_up_to_the_body_limit_pass_and_an_error_names_size_limit_and_setting() {
@@ -217,5 +289,73 @@ async fn bytes_up_to_the_body_limit_pass_and_an_error_names_size_limit_and_setti
             assert!(text.contains(part), "{text}");
         }
     }
+    // A much larger request must not end the connection, and with it the other calls.
+    let large = PicturesClient::new(Client::connect(&address().body_limit(8 * LIMIT)).unwrap());
+    let error = with_timeout(large.bytes(image(3 * LIMIT)).into_future())
+        .await
+        .unwrap_err();
+    let text = error.to_string();
+    assert!(matches!(error, CallError::TooLarge(_)), "{text}");
+    for part in [
+        (3 * LIMIT + ENVELOPE).to_string(),
+        LIMIT.to_string(),
+        "`Service::body_limit`".into(),
+    ] {
+        assert!(text.contains(&part), "{text}");
+    }
+    running.stop().await.unwrap();
+
+    // The response exceeds the limit of the caller.
+    let running = App::new(ROUTES, Echo)
+        .start(Service::bind("tcp://127.0.0.1:0", SECRET))
+        .await
+        .unwrap();
+    let address = ServiceAddress::new(running.address(), SECRET).body_limit(LIMIT);
+    let pictures = PicturesClient::new(Client::connect(&address).unwrap());
+    let error = with_timeout(pictures.sized(2 * LIMIT as u64).into_future())
+        .await
+        .unwrap_err();
+    let text = error.to_string();
+    assert!(matches!(error, CallError::BadReply(_)), "{text}");
+    let size = (2 * LIMIT + r#"{"$bytes":0}"#.len()).to_string();
+    for part in [
+        &size,
+        &LIMIT.to_string(),
+        "`ServiceAddress`",
+        "`Service`",
+        "`body_limit`",
+    ] {
+        assert!(text.contains(part), "{text}");
+    }
+    running.stop().await.unwrap();
+
+    // The limit of a route, and those of the protocol.
+    let app = App::new(routes![plain_bytes], ()).limit::<plain_bytes>(Limits::new().body_limit(100));
+    let running = app
+        .start(Service::bind("tcp://127.0.0.1:0", SECRET))
+        .await
+        .unwrap();
+    let client = Client::connect(&ServiceAddress::new(running.address(), SECRET)).unwrap();
+    let call = client.request("/plain/bytes").argument("data", image(200));
+    let response = with_timeout(call.into_future()).await.unwrap();
+    assert_eq!(response.status.code(), 413);
+    let text = response.status.text();
+    for part in [&(200 + ENVELOPE).to_string(), "100 bytes", "`Limits::body_limit`"] {
+        assert!(text.contains(part), "{text}");
+    }
+    let call = client
+        .request("/plain/bytes")
+        .header("x-long", "v".repeat(20_000));
+    let text = with_timeout(call.into_future()).await.unwrap_err().to_string();
+    assert!(
+        text.contains("20006 bytes") && text.contains("16384 bytes"),
+        "{text}"
+    );
+    let call = client.request(format!("/{}", "p".repeat(9000)));
+    let text = with_timeout(call.into_future()).await.unwrap_err().to_string();
+    assert!(
+        text.contains("9001 bytes") && text.contains("8192 bytes"),
+        "{text}"
+    );
     running.stop().await.unwrap();
 }

@@ -7,7 +7,7 @@ mod row;
 use brubeck_benches::child::{self, Ready, progress};
 use brubeck_benches::load::Load;
 use brubeck_benches::sides::{SIDES, Side, Transport, named};
-use brubeck_benches::work::Note;
+use brubeck_benches::work::Kind;
 use brubeck_benches::{Result, program};
 use clap::{Args, Subcommand};
 use row::{Cell, Row};
@@ -19,7 +19,10 @@ struct Plan {
     /// The sides to compare; default: all
     #[arg(long, value_delimiter = ',', value_parser = named)]
     sides: Vec<&'static dyn Side>,
-    /// The sizes of a body, in bytes of JSON
+    /// The kinds of work: json, bytes, nested (bytes inside of a structure), array (bytes as a JSON array of numbers)
+    #[arg(long, value_delimiter = ',', value_parser = Kind::named, default_value = "json")]
+    kinds: Vec<Kind>,
+    /// The sizes of a body, in bytes of JSON, or of the bytes
     #[arg(long, value_delimiter = ',', default_value = "100,65536")]
     sizes: Vec<usize>,
     /// The numbers of calls in flight
@@ -51,6 +54,8 @@ enum Role {
     Drive {
         side: String,
         address: String,
+        #[arg(value_parser = Kind::named)]
+        kind: Kind,
         size: usize,
         in_flight: usize,
         seconds: f64,
@@ -80,13 +85,14 @@ fn run_role(role: Role) -> Result {
         Role::Drive {
             side,
             address,
+            kind,
             size,
             in_flight,
             seconds,
         } => {
             let side = named(&side)?;
             let load = Load {
-                note: Note::of_size(size),
+                work: kind.of_size(size),
                 in_flight,
                 window: Duration::from_secs_f64(seconds),
             };
@@ -146,26 +152,30 @@ impl Plan {
     /// Returns the rows, grouped by transport, size and calls in flight.
     fn rows(&self) -> Vec<Row> {
         let mut rows = Vec::new();
-        for transport in &self.transports {
-            for size in &self.sizes {
-                for in_flight in &self.in_flight {
-                    let cell = Cell {
-                        transport: *transport,
-                        size: *size,
-                        in_flight: *in_flight,
-                    };
-                    let sides = self
-                        .sides
-                        .iter()
-                        .filter(|side| side.transports().contains(transport));
-                    rows.extend(sides.map(|side| Row {
-                        side: *side,
-                        cell,
-                        rounds: Vec::new(),
-                    }));
-                }
+        for (transport, kind, size) in self.groups() {
+            for in_flight in &self.in_flight {
+                let cell = Cell {
+                    transport,
+                    kind,
+                    size,
+                    in_flight: *in_flight,
+                };
+                let sides = self.sides.iter().filter(|side| cell.is_possible_for(**side));
+                rows.extend(sides.map(|side| Row {
+                    side: *side,
+                    cell,
+                    rounds: Vec::new(),
+                }));
             }
         }
         rows
+    }
+
+    /// Returns the transports, kinds of work and sizes, of which each has a table.
+    fn groups(&self) -> impl Iterator<Item = (Transport, Kind, usize)> {
+        self.transports.iter().flat_map(move |transport| {
+            let kinds = self.kinds.iter();
+            kinds.flat_map(move |kind| self.sizes.iter().map(move |size| (*transport, *kind, *size)))
+        })
     }
 }

@@ -4,7 +4,9 @@ use crate::{Plan, row::Row};
 use brubeck_benches::chart::{Chart, Panel};
 use brubeck_benches::document;
 use brubeck_benches::figures::bytes;
+use brubeck_benches::sides::Transport;
 use brubeck_benches::table::Table;
+use brubeck_benches::work::Kind;
 use brubeck_benches::{Result, machine};
 
 impl Plan {
@@ -21,20 +23,22 @@ impl Plan {
         Ok(())
     }
 
-    /// Groups the rows by transport and size, with a title.
-    fn groups<'a>(&self, rows: &'a [Row]) -> Vec<(String, Vec<&'a Row>)> {
-        let mut groups = Vec::new();
-        for transport in &self.transports {
-            for size in &self.sizes {
-                let rows: Vec<_> = rows
-                    .iter()
-                    .filter(|row| row.cell.transport == *transport && row.cell.size == *size)
-                    .collect();
-                let title = format!("{}, bodies of {}", transport.name(), bytes(*size as f64));
-                groups.push((title, rows));
-            }
-        }
-        groups
+    /// Groups the rows, with a title for each group.
+    fn titled_groups<'a>(&self, rows: &'a [Row]) -> Vec<(String, Vec<&'a Row>)> {
+        let group = |(transport, kind, size): (Transport, Kind, usize)| {
+            let rows = rows
+                .iter()
+                .filter(|row| (row.cell.transport, row.cell.kind, row.cell.size) == (transport, kind, size));
+            let what = match kind {
+                Kind::Json => "bodies",
+                Kind::Bytes => "bytes",
+                Kind::Nested => "bytes inside of a structure",
+                Kind::Array => "bytes as numbers",
+            };
+            let title = format!("{}, {what} of {}", transport.name(), bytes(size as f64));
+            (title, rows.collect())
+        };
+        self.groups().map(group).collect()
     }
 
     fn tables(&self, rows: &[Row]) -> String {
@@ -44,7 +48,7 @@ impl Plan {
             sides.row([name.as_str(), side.description(), side.flavor().name()]);
         }
         let mut text = format!("{sides}\n");
-        for (title, rows) in self.groups(rows) {
+        for (title, rows) in self.titled_groups(rows) {
             let mut table = Table::new([
                 "side, in flight",
                 "calls/s (min to max)",
@@ -100,7 +104,7 @@ impl Plan {
                 .map(|count| format!("{count} in flight"))
                 .collect(),
             subject: "brubeck".into(),
-            panels: self.groups(rows).into_iter().map(panel).collect(),
+            panels: self.titled_groups(rows).into_iter().map(panel).collect(),
         }
     }
 }

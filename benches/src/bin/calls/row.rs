@@ -6,13 +6,24 @@ use brubeck_benches::figures::{Spread, bytes, thousands, three_digits};
 use brubeck_benches::load::LoadResults;
 use brubeck_benches::sides::{Side, Transport};
 use brubeck_benches::usage::Usage;
+use brubeck_benches::work::Kind;
 
 /// A configuration that is measured on every side.
 #[derive(Clone, Copy, PartialEq)]
 pub(crate) struct Cell {
     pub(crate) transport: Transport,
+    pub(crate) kind: Kind,
     pub(crate) size: usize,
     pub(crate) in_flight: usize,
+}
+
+impl Cell {
+    /// Returns whether a side has the transport, and can carry the work.
+    pub(crate) fn is_possible_for(&self, side: &dyn Side) -> bool {
+        let mut kinds = side.kinds().iter();
+        side.transports().contains(&self.transport)
+            && kinds.any(|(kind, max_bytes)| *kind == self.kind && self.size <= *max_bytes)
+    }
 }
 
 /// The results of one measurement.
@@ -33,13 +44,15 @@ impl Row {
     pub(crate) fn title(&self) -> String {
         let Cell {
             transport,
+            kind,
             size,
             in_flight,
         } = self.cell;
         format!(
-            "{} {}, {}, {in_flight} in flight",
+            "{} {}, {} of {}, {in_flight} in flight",
             self.side.name(),
             transport.name(),
+            kind.name(),
             bytes(size as f64)
         )
     }
@@ -55,7 +68,17 @@ impl Row {
         let address = server.ready().await?;
         let (size, in_flight) = (self.cell.size.to_string(), self.cell.in_flight.to_string());
         let seconds = seconds.to_string();
-        let mut client = Child::start(["drive", self.side.name(), &address, &size, &in_flight, &seconds])?;
+        let kind = self.cell.kind.name();
+        let arguments = [
+            "drive",
+            self.side.name(),
+            &address,
+            kind,
+            &size,
+            &in_flight,
+            &seconds,
+        ];
+        let mut client = Child::start(arguments)?;
         client.receive::<String>().await?;
         let before = (server.usage()?, client.usage()?);
         client.start_measurement().await?;

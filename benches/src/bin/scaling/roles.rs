@@ -4,7 +4,7 @@ use brubeck::{Running, Service, ServiceAddress, prelude::*};
 use brubeck_benches::child::{self, Ready};
 use brubeck_benches::load::{Echo, Load, wait_for_measurement};
 use brubeck_benches::sides::brubeck::{EchoClient, PASSPHRASE, ROUTES};
-use brubeck_benches::work::Note;
+use brubeck_benches::work::{Note, Work};
 use brubeck_benches::{Error, Result};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use serde_json::Value;
@@ -177,7 +177,7 @@ async fn drive(target: Target, in_flight: usize, seconds: f64, addresses: &[Stri
         .fold(ServiceAddress::new(first, PASSPHRASE), ServiceAddress::and);
     let client = Client::connect(&service)?;
     let load = Load {
-        note: Note::of_size(100),
+        work: Work::Note(Note::of_size(100)),
         in_flight,
         window: Duration::from_secs_f64(seconds),
     };

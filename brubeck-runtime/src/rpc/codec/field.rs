@@ -387,10 +387,8 @@ pub(super) fn encoded_len(
 /// Returns an error if a text is longer than the receiver accepts.
 pub(super) fn check_length(text: &ByteStr, max: usize, field: &'static str) -> Result<(), EncodeError> {
     if text.len() > max {
-        return Err(EncodeError::new(
-            field,
-            "it exceeds its length limit in brubeck's protocol; shorten it or move it into the body",
-        ));
+        let advice = "shorten it or move it into the body";
+        return Err(EncodeError::too_long(field, text.len(), max, advice));
     }
     Ok(())
 }
@@ -414,11 +412,10 @@ pub(super) fn check_headers(headers: &[(ByteStr, ByteStr)]) -> Result<(), Encode
             "there are more than 100; move some into the body",
         ));
     }
-    if header_bytes(headers) > MAX_HEADER_BYTES {
-        return Err(EncodeError::new(
-            "headers",
-            "their names and values exceed 16 KiB; move some into the body",
-        ));
+    let bytes = header_bytes(headers);
+    if bytes > MAX_HEADER_BYTES {
+        let advice = "move some headers into the body";
+        return Err(EncodeError::too_long("headers", bytes, MAX_HEADER_BYTES, advice));
     }
     Ok(())
 }

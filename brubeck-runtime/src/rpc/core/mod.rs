@@ -40,6 +40,14 @@ const MAX_RETRY_AFTER: Duration = Duration::from_secs(5);
 const TOO_MANY_HOPS: &str =
     "the call is the result of more than 16 nested calls; check for services that call each other in a cycle";
 
+/// Returns the error text for a request whose body and parts exceed the limit of its worker.
+fn too_large_for_service(bytes: usize, limit: usize) -> String {
+    format!(
+        "the request has {bytes} bytes of body and parts, and the limit of the service is {limit} bytes; raise it with \
+         `Service::body_limit`"
+    )
+}
+
 /// The weight of a new sample in a moving average of handler or call times, as a divisor: 8 means one eighth.
 const SERVICE_TIME_SAMPLES: u32 = 8;
 

@@ -68,7 +68,11 @@ fn decodes_messages_and_the_commands_between_them() {
 fn refuses_an_oversized_frame_by_its_header() {
     for length in [1001_u64, 1 << 35, 1 << 46, u64::MAX] {
         let header = [&[LONG][..], &length.to_be_bytes()].concat();
-        assert_eq!(read_all(LIMITS, &[&header]), Err(Violation::MessageBytes));
+        let refused = Violation::MessageBytes {
+            bytes: usize::try_from(length).unwrap(),
+            limit: LIMITS.max_message_bytes,
+        };
+        assert_eq!(read_all(LIMITS, &[&header]), Err(refused));
     }
     let lengths = [u64::MAX, u64::MAX].map(|length| [&[LONG | MORE][..], &length.to_be_bytes()].concat());
     assert!(read_all(LIMITS, &[&lengths.concat()]).is_err());
@@ -84,6 +88,38 @@ fn reserves_limited_memory_for_an_announced_length() {
     let mut input = BytesMut::from(&header[..]);
     assert_eq!(FrameDecoder::new(limits).decode(&mut input), Ok(None));
     assert!(input.capacity() <= 2 * MAX_RESERVE, "{}", input.capacity());
+}
+
+#[test]
+fn reserves_the_rest_of_a_large_frame_at_once_when_a_part_has_arrived() {
+    const LENGTH: usize = 5 << 20;
+    let limits = FrameLimits {
+        max_message_bytes: usize::MAX,
+        max_frames: 3,
+    };
+    let stream = frame(&vec![7; LENGTH], 0);
+    let (first, rest) = stream.split_at(MAX_RESERVE);
+    let mut input = BytesMut::from(first);
+    let mut decoder = FrameDecoder::new(limits);
+    assert_eq!(decoder.decode(&mut input), Ok(None));
+    assert_eq!(input.capacity(), stream.len());
+    let place = input.as_ptr();
+    for part in rest.chunks(100_000) {
+        assert!(decoder.is_in_large_frame());
+        input.extend_from_slice(part);
+        assert_eq!(input.as_ptr(), place);
+        if let Some(Decoded::Message(frames)) = decoder.decode(&mut input).unwrap() {
+            assert_eq!((frames[0].len(), input.len()), (LENGTH, 0));
+            assert_eq!(frames[0].as_ptr(), place.wrapping_add(9));
+        }
+    }
+    assert!(!decoder.is_in_large_frame());
+
+    // An absurd length costs a bounded reservation, however much has arrived.
+    let header = [&[LONG][..], &u64::MAX.to_be_bytes()].concat();
+    let mut input = BytesMut::from(&[&header[..], &vec![0; MAX_RESERVE]].concat()[..]);
+    assert_eq!(FrameDecoder::new(limits).decode(&mut input), Ok(None));
+    assert!(input.capacity() <= 2 * MAX_FRAME_RESERVE, "{}", input.capacity());
 }
 
 #[test]
@@ -110,7 +146,15 @@ fn limits_count_all_frames_of_a_message() {
     let endless = frame(b"", MORE);
     assert_eq!(read_all(LIMITS, &[&endless[..]; 4]), Err(Violation::Frames));
     let halves = [frame(&[0; 600], MORE), frame(&[0; 600], 0)].concat();
-    assert_eq!(read_all(LIMITS, &[&halves]), Err(Violation::MessageBytes));
+    let refused = Violation::MessageBytes {
+        bytes: 1200,
+        limit: 1000,
+    };
+    assert_eq!(read_all(LIMITS, &[&halves]), Err(refused));
+    assert_eq!(
+        refused.to_string(),
+        "the peer sent a message of at least 1200 bytes, and `max_message_bytes` is 1000"
+    );
     let fits = message(&[vec![0; 500], vec![0; 250], vec![0; 250]]);
     assert_eq!(read_all(LIMITS, &[&fits, &fits]).unwrap().len(), 2);
 }

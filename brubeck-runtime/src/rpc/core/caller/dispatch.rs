@@ -5,6 +5,7 @@ use super::queue::CallState;
 use super::{CallNumber, Caller, CallerAction, PeerId};
 use crate::rpc::api::{CallError, CallErrorReason};
 use crate::rpc::codec::{WireMessage, WireRequest};
+use crate::rpc::core::too_large_for_service;
 use std::time::Duration;
 
 /// Latencies below this one do not differ: the time of the network and of the clocks prevails.
@@ -140,6 +141,14 @@ impl Caller {
         let PeerState::Ready(ready) = &mut peer.state else {
             return;
         };
+        // The worker would refuse it, or close the connection and end all of its calls.
+        let body_len = pending.request.body_len();
+        if body_len > ready.max_body {
+            let error = CallError::TooLarge(too_large_for_service(body_len, ready.max_body).into());
+            // A placeholder state, as below.
+            pending.state = CallState::RetryDelay(now);
+            return self.finish(id, Err(error), actions);
+        }
         let request_id = ready.last_request_id + 1;
         // At least 1 ms: a worker rejects a request without any time left.
         let time_left = pending.time_left(now).as_millis().max(1);

@@ -1,7 +1,6 @@
 //! The caller's side of the handshake that opens a session: `hello`, `welcome`.
 
 use super::completion::CONNECTION_CLOSED;
-use super::contracts::WorkerContracts;
 use super::peer::{PeerState, ReadySession};
 use super::{Caller, CallerAction, PeerId};
 use crate::rpc::codec::{Hello, Position, RawMessage, VERSION, Welcome, WireMessage, encode};
@@ -57,8 +56,7 @@ impl Caller {
             Ok(WireMessage::Welcome(welcome @ Welcome { version: VERSION, .. })) => {
                 let head = raw.head();
                 let channel = SessionChannel::new(head.session, head.counter);
-                let contracts = WorkerContracts::new(welcome.contracts);
-                let ready = ReadySession::new(channel, self.now, welcome.limit, contracts, &self.config);
+                let ready = ReadySession::new(channel, self.now, welcome, &self.config);
                 peer.state = PeerState::Ready(Box::new(ready));
                 peer.grace_until = None;
                 peer.last_attempt_failed = false;

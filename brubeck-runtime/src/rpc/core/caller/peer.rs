@@ -3,7 +3,7 @@
 use super::contracts::WorkerContracts;
 use super::health::{Availability, WorkerHealth};
 use super::{CallNumber, CallerConfig, PeerId};
-use crate::rpc::codec::Denial;
+use crate::rpc::codec::{Denial, Welcome};
 use crate::rpc::core::channel::SessionChannel;
 use crate::rpc::core::{IdMap, MAX_MISSED_HEARTBEATS, Moment};
 
@@ -87,27 +87,24 @@ pub(super) struct ReadySession {
     pub(super) unacknowledged_messages: usize,
     pub(super) unacknowledged_bytes: usize,
     pub(super) contracts: WorkerContracts,
+    /// The largest request body that the worker accepts, with its parts, in bytes.
+    pub(super) max_body: usize,
 }
 
 impl ReadySession {
-    pub(super) fn new(
-        channel: SessionChannel,
-        now: Moment,
-        limit: u64,
-        contracts: WorkerContracts,
-        config: &CallerConfig,
-    ) -> Self {
+    pub(super) fn new(channel: SessionChannel, now: Moment, welcome: Welcome, config: &CallerConfig) -> Self {
         Self {
             channel,
             last_seen: now,
             next_ping: now + config.heartbeat_interval,
-            limit,
+            limit: welcome.limit,
             last_request_id: 0,
             in_flight: IdMap::default(),
             draining: false,
             unacknowledged_messages: 0,
             unacknowledged_bytes: 0,
-            contracts,
+            contracts: WorkerContracts::new(welcome.contracts),
+            max_body: usize::try_from(welcome.max_body).unwrap_or(usize::MAX),
         }
     }
 

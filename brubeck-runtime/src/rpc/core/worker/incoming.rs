@@ -8,7 +8,7 @@ use crate::rpc::codec::{
     RawMessage, WireMessage, WireReply, WireRequest, limits,
 };
 use crate::rpc::core::channel::ReceiveError;
-use crate::rpc::core::{MAX_RETRY_AFTER, MIN_RETRY_AFTER, Moment, TOO_MANY_HOPS};
+use crate::rpc::core::{MAX_RETRY_AFTER, MIN_RETRY_AFTER, Moment, TOO_MANY_HOPS, too_large_for_service};
 use bytes::Bytes;
 use std::sync::Arc;
 use std::time::Duration;
@@ -159,16 +159,10 @@ impl Worker {
         if self.draining {
             return refuse(ErrorCode::Draining, "the worker is shutting down");
         }
-        if request.call.body_len() > self.config.max_body {
-            return Err(ErrorReply::new(
-                ErrorCode::TooLarge,
-                format!(
-                    "the request has {} bytes of body and parts, and the limit of the service is {} bytes; raise it with \
-                     `Service::body_limit`",
-                    request.call.body_len(),
-                    self.config.max_body
-                ),
-            ));
+        let (body_len, max_body) = (request.call.body_len(), self.config.max_body);
+        if body_len > max_body {
+            let reason = too_large_for_service(body_len, max_body);
+            return Err(ErrorReply::new(ErrorCode::TooLarge, reason));
         }
         if request.call.hops > limits::MAX_HOPS {
             return refuse(ErrorCode::Refused, TOO_MANY_HOPS);
