@@ -16,7 +16,8 @@ use super::trusted_proxies::TrustedProxies;
 use crate::error::{Error, Result};
 use crate::extract::ContextSettings;
 use crate::handler::{
-    Application, CallFuture, CatchPanic, Connection, DispatchMode, HttpResponseFuture, LatencyTracker,
+    Application, CallFuture, CatchPanic, Connection, DispatchMode, HandlerEnvironment, HttpResponseFuture,
+    LatencyTracker,
 };
 use crate::message::Message;
 use crate::method::Kind;
@@ -32,6 +33,7 @@ use crate::websocket::SocketSender;
 use futures_util::future::{BoxFuture, Either};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
+use tokio::sync::watch;
 
 /// An application that is ready to serve: calls go to the router, web requests through the layers.
 struct AssembledApp {
@@ -69,6 +71,11 @@ impl ErasedApp {
     /// See [`App::into_service`](crate::App::into_service).
     pub(super) fn into_service(self) -> Result<AppService> {
         Ok(self.assemble(ServiceNetwork::sockets(open_link()))?.web.clone())
+    }
+
+    /// Returns the time that a stop waits for the requests in progress.
+    pub(crate) fn drain(&self) -> Duration {
+        self.settings.drain
     }
 
     /// Builds the application of a `TestClient`, without its connections.
@@ -172,7 +179,8 @@ impl ErasedApp {
                     sample_traces: settings.sample_traces,
                     development,
                 }),
-                templates: Arc::new(templates),
+                environment: Arc::new(HandlerEnvironment::new(templates)),
+                draining: watch::Sender::new(false),
                 body_limit: settings.body_limit,
                 message_limit: settings.message_limit,
                 timeout: settings.timeout,
@@ -223,7 +231,8 @@ impl Application for AssembledApp {
         match &self.root.layered_calls {
             Some(calls) if is_call => {
                 let route = app.route_of_call(&message);
-                let response = CatchPanic::new("a layer of calls", calls.run(message), app.templates.clone());
+                let response =
+                    CatchPanic::new("a layer of calls", calls.run(message), app.environment.clone());
                 (route, CallFuture(Either::Left(response)))
             }
             _ => app.clone().handle_call(message),
@@ -253,6 +262,14 @@ impl Application for AssembledApp {
 
     fn message_limit(&self) -> usize {
         self.root.app.message_limit
+    }
+
+    fn begin_drain(&self) {
+        self.root.app.draining.send_replace(true);
+    }
+
+    fn give_up_handlers(&self) {
+        self.root.app.environment.give_up();
     }
 
     fn running_handlers(&self) -> usize {

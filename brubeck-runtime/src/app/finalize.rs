@@ -62,6 +62,7 @@ pub(super) fn needs_finalizing(response: &Response) -> bool {
     match response.payload() {
         Payload::Message => is_error(response),
         Payload::Problem(_) => true,
+        Payload::Stream(body) => body.is_endless(),
         #[cfg(feature = "files")]
         Payload::File(_) => true,
         _ => false,
@@ -99,7 +100,7 @@ impl AppInner {
             Payload::Message if is_error(&response) => Problem::from(response.status().clone()),
             Payload::Problem(problem) if self.handlers.settings().development => (**problem).clone(),
             Payload::Problem(problem) => (**problem).clone().without_cause(),
-            _ => return response,
+            _ => return self.end_with_drain(response),
         };
         let code = response.status().http().as_u16();
         let page = match self.run_catcher(code, preferences.message).await {
@@ -115,6 +116,17 @@ impl AppInner {
         let (_, mut headers, _) = response.into_parts();
         headers.remove(CONTENT_TYPE);
         page.with_headers(headers)
+    }
+
+    /// Ends a body that has no end of its own when the application drains.
+    fn end_with_drain(&self, response: Response) -> Response {
+        response.map_stream(|body| {
+            let mut draining = self.draining.subscribe();
+            body.until(async move {
+                // An error means that the application has been dropped.
+                let _ = draining.wait_for(|draining| *draining).await;
+            })
+        })
     }
 
     /// Runs the fallback hook for a request without a route.
@@ -140,7 +152,7 @@ impl AppInner {
             match cx.run(hook).await {
                 // A hook from `erase_responder` never returns `Ok`.
                 Ok(()) => Status::NO_CONTENT.into_reply(),
-                Err(response) => self.templates.render(response),
+                Err(response) => self.environment.templates.render(response),
             }
         });
         let responding = responding.catch_unwind().map(|outcome| {
@@ -174,7 +186,7 @@ impl AppInner {
 
     fn render_problem(&self, problem: &Problem, format: ProblemFormat) -> Response {
         let page = match format {
-            ProblemFormat::Html => self.templates.error_page(problem),
+            ProblemFormat::Html => self.environment.templates.error_page(problem),
             ProblemFormat::Json | ProblemFormat::Text => None,
         };
         match page {

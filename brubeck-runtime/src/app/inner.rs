@@ -8,14 +8,14 @@ use super::limits::{Limits, RouteLimits};
 use super::route_layers::RouteLayers;
 use super::tower::Mounts;
 use crate::extract::ContextSettings;
-use crate::handler::{CatchPanic, LatencyTracker};
+use crate::handler::{CatchPanic, HandlerEnvironment, LatencyTracker};
 use crate::message::Message;
 use crate::response::Response;
 use crate::routing::Router;
 use crate::spec::Spec;
-use crate::template::Templates;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::watch;
 
 /// The target of the access log.
 pub(super) const ACCESS_LOG: &str = "brubeck::access";
@@ -25,7 +25,9 @@ pub(super) const ACCESS_LOG: &str = "brubeck::access";
 pub(super) struct AppInner {
     pub(super) router: Router,
     pub(super) handlers: Box<dyn Handlers>,
-    pub(super) templates: Arc<Templates>,
+    pub(super) environment: Arc<HandlerEnvironment>,
+    /// `true` once the application drains.
+    pub(super) draining: watch::Sender<bool>,
     pub(super) body_limit: usize,
     pub(super) message_limit: usize,
     pub(super) timeout: Option<Duration>,
@@ -54,8 +56,12 @@ pub(super) type AfterHook = Box<dyn Fn(&Message, Response) -> Response + Send + 
 impl AppInner {
     /// Wraps the future of a handler: renders the template of its response, and turns a panic into a 500 response.
     #[inline]
-    pub(super) fn catch_panic<'a, F>(&'a self, route: &Spec, future: F) -> CatchPanic<F, &'a Templates> {
-        CatchPanic::new(route.name, future, &self.templates)
+    pub(super) fn catch_panic<'a, F>(
+        &'a self,
+        route: &Spec,
+        future: F,
+    ) -> CatchPanic<F, &'a HandlerEnvironment> {
+        CatchPanic::new(route.name, future, &self.environment)
     }
 
     #[inline]

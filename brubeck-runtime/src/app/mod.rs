@@ -232,7 +232,10 @@ impl<S: Send + Sync + 'static> App<S> {
     /// # }
     /// ```
     ///
-    /// Afterwards [`serve`](App::serve), [`Running::stop`] and [`Running::until_signal`] stop waiting and return an error.
+    /// Afterwards [`serve`](App::serve), [`Running::stop`] and [`Running::until_signal`] stop waiting and return an error. Handlers that still run are
+    /// given up: each is logged when it is dropped, and the callers of a service get [`CallError::Lost`](crate::CallError::Lost). A process that a signal
+    /// has stopped ends at the latest one second later, also if handlers block its threads. Event streams and WebSockets do not take the
+    /// time: they end when the shutdown begins.
     pub fn drain(mut self, timeout: Duration) -> App<S> {
         self.settings.drain = timeout;
         self

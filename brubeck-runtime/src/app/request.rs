@@ -503,7 +503,7 @@ impl AppInner {
             let after = self.hooks.after.iter();
             let changed = after.fold(original, |response, hook| hook(message, response));
             // A hook may respond with a template of its own.
-            *response = self.templates.render(changed);
+            *response = self.environment.templates.render(changed);
         }
     }
 

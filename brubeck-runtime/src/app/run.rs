@@ -1,6 +1,6 @@
 //! A running application and its shutdown.
 
-use super::signals::{SignalListener, StopSignal};
+use super::signals::{SignalListener, StopSignal, end_process_soon};
 use crate::error::{Error, Result};
 use crate::handler::{Application, Connection, Stop};
 use brubeck_sockets::ListenerGuard;
@@ -133,13 +133,16 @@ impl Running {
 
     async fn drain(&mut self) -> Result {
         self.stop.send_replace(true);
+        self.application.begin_drain();
         let finished = tokio::time::timeout(self.drain, async {
             while self.connections.join_next().await.is_some() {}
         });
         finished.await.map_err(|_| {
+            self.application.give_up_handlers();
             Error::new(format!(
-                "requests were still in progress {:?} after the shutdown began; raise this limit with `App::drain`",
-                self.drain
+                "requests were still in progress {:?} after the shutdown began, {} among them; raise this limit with `App::drain`",
+                self.drain,
+                running_handlers(&*self.application)
             ))
         })
     }
@@ -153,6 +156,9 @@ impl Running {
     /// running.until_signal().await
     /// # }
     /// ```
+    ///
+    /// If a signal has stopped the application and the requests in progress take longer than [`App::drain`](crate::App::drain) allows, the process ends
+    /// at the latest one second after that, with the exit code 1, even if handlers block its threads.
     ///
     /// A second signal ends the process at once, without running destructors, with the exit code 130 after SIGINT and 143 after SIGTERM. So does a
     /// signal that arrives after this method has returned, unless another application waits for signals.
@@ -168,7 +174,7 @@ impl Running {
         };
         let mut stop_requested = self.stop.subscribe();
         let ended = async { while self.connections.join_next().await.is_some() {} };
-        let signal = tokio::select! {
+        let mut signal = tokio::select! {
             signal = first_signal() => Some(signal),
             _ = stop_requested.wait_for(|stop| *stop) => None,
             () = ended => {
@@ -182,23 +188,36 @@ impl Running {
         }
         let (application, limit) = (self.application.clone(), self.drain);
         let mut drain = std::pin::pin!(self.drain());
-        tokio::select! {
-            drained = &mut drain => return drained,
-            signal = first_signal(), if signal.is_none() => log_drain(signal, &*application, limit),
+        let drained = loop {
+            tokio::select! {
+                drained = &mut drain => break drained,
+                later = first_signal(), if signal.is_none() => {
+                    log_drain(later, &*application, limit);
+                    signal = Some(later);
+                }
+            }
+        };
+        if drained.is_err() && signal.is_some() {
+            // Threads that are still blocked would keep the process alive: the runtime waits for them when it is dropped.
+            end_process_soon();
         }
-        drain.await
+        drained
     }
 }
 
 /// Says what a stopping application waits for.
 fn log_drain(signal: StopSignal, application: &dyn Application, limit: Duration) {
-    let handlers = match application.running_handlers() {
-        1 => "1 running handler".to_owned(),
-        count => format!("{count} running handlers"),
-    };
+    let handlers = running_handlers(application);
     tracing::info!(
         "{signal}: finishing {handlers} and open responses, for at most {limit:?}; send it again to stop at once"
     );
+}
+
+fn running_handlers(application: &dyn Application) -> String {
+    match application.running_handlers() {
+        1 => "1 running handler".to_owned(),
+        count => format!("{count} running handlers"),
+    }
 }
 
 impl Drop for Running {
@@ -206,6 +225,7 @@ impl Drop for Running {
     /// `connections` does not end these, and a [`Handle`] keeps the channel open.
     fn drop(&mut self) {
         self.stop.send_replace(true);
+        self.application.begin_drain();
     }
 }
 

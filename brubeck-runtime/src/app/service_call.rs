@@ -58,7 +58,7 @@ impl AppInner {
             limits.and_then(|limits| limits.timeout).flatten()
         };
         let future = self.handlers.start(index, message, captures, None);
-        let handler = CatchPanic::new(spec.name, future, self.templates.clone());
+        let handler = CatchPanic::new(spec.name, future, self.environment.clone());
         let call = if limits.is_none() && timeout.is_none() && access_log.is_none() {
             CallFuture(Either::Left(handler))
         } else {

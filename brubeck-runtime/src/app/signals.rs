@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::OnceLock;
+use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
@@ -28,6 +29,25 @@ impl fmt::Display for StopSignal {
             StopSignal::Interrupt => "SIGINT",
             StopSignal::Terminate => "SIGTERM",
         })
+    }
+}
+
+/// The time that a process has after the drain limit of its application: to return from `main`, and to drop what it has.
+const EXIT_GRACE: Duration = Duration::from_secs(1);
+
+/// Ends the process with the exit code 1 after a second, unless it has ended by then.
+pub(super) fn end_process_soon() {
+    let ended = std::thread::Builder::new()
+        .name("brubeck-exit".to_owned())
+        .spawn(|| {
+            std::thread::sleep(EXIT_GRACE);
+            tracing::warn!(
+                "a second after the drain limit handlers still block threads of this process; ending it"
+            );
+            std::process::exit(1);
+        });
+    if let Err(error) = ended {
+        tracing::error!(%error, "cannot start the thread that ends this process");
     }
 }
 

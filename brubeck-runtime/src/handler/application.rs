@@ -1,11 +1,10 @@
 //! The interface between front ends and applications.
 
-use super::CatchPanic;
+use super::{CatchPanic, HandlerEnvironment};
 use crate::message::Message;
 use crate::peer::WebClient;
 use crate::response::{Body, Response};
 use crate::spec::Spec;
-use crate::template::Templates;
 use brubeck_sockets::ListenerGuard;
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Either};
@@ -57,6 +56,12 @@ pub trait Application: Send + Sync + 'static {
     /// Returns the limit for messages of WebSockets, in bytes.
     fn message_limit(&self) -> usize;
 
+    /// Called when the application begins to drain. Bodies without an end, such as those of events, end then.
+    fn begin_drain(&self) {}
+
+    /// Called when the application no longer waits for handlers that run. They are logged when they are dropped.
+    fn give_up_handlers(&self) {}
+
     /// Returns the number of handlers that run.
     fn running_handlers(&self) -> usize {
         0
@@ -84,7 +89,7 @@ pub enum DispatchMode {
 /// Most handlers have neither limits nor an access log around them; these are not boxed again.
 pub struct CallFuture(pub(crate) Either<CaughtHandler, BoxFuture<'static, Response>>);
 
-type CaughtHandler = CatchPanic<BoxFuture<'static, Response>, Arc<Templates>>;
+type CaughtHandler = CatchPanic<BoxFuture<'static, Response>, Arc<HandlerEnvironment>>;
 
 impl Future for CallFuture {
     type Output = Response;

@@ -40,5 +40,5 @@ pub use application::{
     Application, CallFuture, Connection, DispatchMode, HttpResponseFuture, OpenConnection, Stop,
 };
 pub(crate) use latency::{LatencyTracker, PollTimer, poll_inline};
-pub(crate) use panics::CatchPanic;
+pub(crate) use panics::{CatchPanic, HandlerEnvironment};
 pub(crate) use request_validation::validate_request;

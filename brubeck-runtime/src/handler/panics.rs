@@ -1,4 +1,4 @@
-//! Catches panics of handlers.
+//! Catches panics of handlers, and reports handlers that a stopping application gives up.
 
 use crate::outcome::Outcome;
 use crate::response::response_stream::panic_message;
@@ -8,29 +8,64 @@ use crate::template::Templates;
 use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
-/// Wraps the future of a handler: renders the template of its response, and turns a panic into a 500 response.
-pub(crate) struct CatchPanic<F, T> {
-    handler_name: &'static str,
-    future: F,
-    templates: T,
+/// The environment of all handlers of an application.
+pub(crate) struct HandlerEnvironment {
+    pub(crate) templates: Templates,
+    /// Set when the application stops and no longer waits for its handlers.
+    has_given_up: AtomicBool,
 }
 
-impl<F, T> CatchPanic<F, T> {
-    pub(crate) fn new(handler_name: &'static str, future: F, templates: T) -> Self {
+impl HandlerEnvironment {
+    pub(crate) fn new(templates: Templates) -> HandlerEnvironment {
+        HandlerEnvironment {
+            templates,
+            has_given_up: AtomicBool::new(false),
+        }
+    }
+
+    /// Logs each handler that is dropped from now on before it has responded.
+    pub(crate) fn give_up(&self) {
+        self.has_given_up.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Wraps the future of a handler: renders the template of its response, and turns a panic into a 500 response.
+pub(crate) struct CatchPanic<F, E: Deref<Target = HandlerEnvironment>> {
+    handler_name: &'static str,
+    future: F,
+    environment: E,
+    has_ended: bool,
+}
+
+impl<F, E: Deref<Target = HandlerEnvironment>> CatchPanic<F, E> {
+    pub(crate) fn new(handler_name: &'static str, future: F, environment: E) -> Self {
         CatchPanic {
             handler_name,
             future,
-            templates,
+            environment,
+            has_ended: false,
         }
     }
 }
 
-impl<F, T> Future for CatchPanic<F, T>
+impl<F, E: Deref<Target = HandlerEnvironment>> Drop for CatchPanic<F, E> {
+    fn drop(&mut self) {
+        if !self.has_ended && self.environment.has_given_up.load(Ordering::Relaxed) {
+            tracing::warn!(
+                handler = self.handler_name,
+                "handler given up: it ran longer than the drain limit"
+            );
+        }
+    }
+}
+
+impl<F, E> Future for CatchPanic<F, E>
 where
     F: Future<Output = Response> + Unpin,
-    T: Deref<Target = Templates> + Unpin,
+    E: Deref<Target = HandlerEnvironment> + Unpin,
 {
     type Output = Response;
 
@@ -38,16 +73,17 @@ where
         let CatchPanic {
             handler_name,
             future,
-            templates,
+            environment,
+            has_ended,
         } = &mut *self;
         // Unwind safety: a panicked future is never polled again. State that it shares with other handlers is as after the
         // panic of a thread: a lock of std is poisoned, anything else may be in the middle of an update.
         let poll = AssertUnwindSafe(|| {
             Pin::new(future)
                 .poll(cx)
-                .map(|response| templates.render(response))
+                .map(|response| environment.templates.render(response))
         });
-        catch_unwind(poll).unwrap_or_else(|payload| {
+        let poll = catch_unwind(poll).unwrap_or_else(|payload| {
             let panic = panic_message(&*payload);
             tracing::error!(handler = handler_name, panic, "handler panicked");
             Poll::Ready(
@@ -55,6 +91,8 @@ where
                     .into_reply()
                     .with_outcome(Outcome::Panicked),
             )
-        })
+        });
+        *has_ended = poll.is_ready();
+        poll
     }
 }

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use futures_util::stream::{Stream, StreamExt};
 use http_body::{Frame, SizeHint};
 use http_body_util::combinators::UnsyncBoxBody;
-use http_body_util::{BodyExt, Limited, StreamBody};
+use http_body_util::{BodyExt, BodyStream, Limited, StreamBody};
 use std::any::Any;
 use std::error::Error;
 use std::fmt;
@@ -47,6 +47,8 @@ enum Inner {
     Empty,
     Full(Bytes),
     Stream(UnsyncBoxBody<Bytes, BoxError>),
+    /// A stream that has no end of its own: it ends when the application drains.
+    Endless(UnsyncBoxBody<Bytes, BoxError>),
 }
 
 /// The error of reading a [`Body`], as [`Body::collect`] returns it.
@@ -165,6 +167,29 @@ impl Body {
         Body(Inner::Stream(StreamBody::new(frames).boxed_unsync()))
     }
 
+    /// Marks a stream as one that has no end of its own.
+    pub(crate) fn endless(self) -> Body {
+        match self.0 {
+            Inner::Stream(body) => Body(Inner::Endless(body)),
+            _ => self,
+        }
+    }
+
+    pub(crate) fn is_endless(&self) -> bool {
+        matches!(self.0, Inner::Endless(_))
+    }
+
+    /// Ends a stream that has no end of its own when `end` completes. Returns any other body unchanged.
+    pub(crate) fn until(self, end: impl Future<Output = ()> + Send + 'static) -> Body {
+        match self.0 {
+            Inner::Endless(body) => {
+                let frames = BodyStream::new(body).take_until(Box::pin(end));
+                Body(Inner::Stream(StreamBody::new(frames).boxed_unsync()))
+            }
+            _ => self,
+        }
+    }
+
     /// Returns the bytes of a body in memory. Returns `None` if the body is a stream.
     ///
     /// ```
@@ -179,7 +204,7 @@ impl Body {
         match &self.0 {
             Inner::Empty => Some(&EMPTY),
             Inner::Full(bytes) => Some(bytes),
-            Inner::Stream(_) => None,
+            Inner::Stream(_) | Inner::Endless(_) => None,
         }
     }
 
@@ -192,6 +217,7 @@ impl Body {
                 body,
                 tap: KeepsValue(value),
             }),
+            Inner::Endless(body) => Body(Inner::Stream(body)).keep_until_sent(value).endless(),
         }
     }
 
@@ -298,7 +324,7 @@ impl http_body::Body for Body {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        if let Inner::Stream(stream) = &mut self.0 {
+        if let Inner::Stream(stream) | Inner::Endless(stream) = &mut self.0 {
             let frame = ready!(Pin::new(stream).poll_frame(cx));
             return Poll::Ready(frame);
         }
@@ -312,7 +338,7 @@ impl http_body::Body for Body {
         match &self.0 {
             Inner::Empty => true,
             Inner::Full(bytes) => bytes.is_empty(),
-            Inner::Stream(stream) => stream.is_end_stream(),
+            Inner::Stream(stream) | Inner::Endless(stream) => stream.is_end_stream(),
         }
     }
 
@@ -320,7 +346,7 @@ impl http_body::Body for Body {
         match &self.0 {
             Inner::Empty => SizeHint::with_exact(0),
             Inner::Full(bytes) => SizeHint::with_exact(u64::try_from(bytes.len()).unwrap_or(u64::MAX)),
-            Inner::Stream(stream) => stream.size_hint(),
+            Inner::Stream(stream) | Inner::Endless(stream) => stream.size_hint(),
         }
     }
 }
@@ -414,7 +440,7 @@ impl fmt::Debug for Body {
         match &self.0 {
             Inner::Empty => f.write_str("Body(empty)"),
             Inner::Full(bytes) => write!(f, "Body({} bytes)", bytes.len()),
-            Inner::Stream(_) => f.write_str("Body(stream)"),
+            Inner::Stream(_) | Inner::Endless(_) => f.write_str("Body(stream)"),
         }
     }
 }

@@ -27,7 +27,7 @@ const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(15);
 /// ```
 ///
 /// If there is no event for 15 seconds, a comment is sent to keep the connection alive. The stream of events is dropped when the
-/// client disconnects. If the stream panics, the events that it has yielded are sent, and then the connection is closed. The format is that of the
+/// client disconnects. It also ends when the application [drains](crate::App::drain); browsers then connect again. If the stream panics, the events that it has yielded are sent, and then the connection is closed. The format is that of the
 /// [HTML standard](https://html.spec.whatwg.org/multipage/server-sent-events.html).
 #[derive(Debug)]
 pub struct Events(Body);
@@ -75,7 +75,7 @@ impl Events {
                 Err(_) => Some((Ok(Bytes::from_static(b":\n\n")), events)),
             }
         });
-        Events(Body::from_stream(chunks))
+        Events(Body::from_stream(chunks).endless())
     }
 }
 

@@ -485,6 +485,15 @@ impl Response {
         self.call.parts = Vec::new();
         self
     }
+
+    /// Replaces the body of a response that has a streamed one.
+    pub(crate) fn map_stream(mut self, replace: impl FnOnce(Body) -> Body) -> Response {
+        self.payload = match self.payload {
+            Payload::Stream(body) => Payload::Stream(replace(body)),
+            other => other,
+        };
+        self
+    }
 }
 
 /// Prints sizes instead of contents, because a payload can contain secrets.

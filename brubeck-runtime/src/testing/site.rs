@@ -11,7 +11,10 @@ use crate::routing::Routes;
 use crate::rpc::api::{Client, Link, OpenLink, RuntimeLinks, ServiceAddress, ServiceNetwork};
 use crate::rpc::client::Pool;
 use brubeck_zmtp::{InMemory, Transport};
+use futures_util::future::{BoxFuture, Either, select};
+use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -57,15 +60,43 @@ use tokio::task::JoinSet;
 /// With the paused clock of tokio, the sleep of this example takes no real time.
 #[must_use = "a site does nothing until it is started"]
 pub struct TestSite {
-    application: AssembleFn,
-    services: Vec<(Service, AssembleFn)>,
+    application: SiteApp,
+    services: Vec<(Service, SiteApp)>,
+}
+
+/// An application of a site, before it is started.
+struct SiteApp {
+    assemble: AssembleFn,
+    drain: Duration,
 }
 
 /// Assembles an application whose clients open their links in the network that is passed.
 type AssembleFn = Box<dyn FnOnce(ServiceNetwork) -> Result<(Arc<dyn Application>, AppService)> + Send>;
 
-fn assemble_fn(app: ErasedApp) -> AssembleFn {
-    Box::new(|network| app.application(network))
+impl SiteApp {
+    fn new(app: ErasedApp) -> SiteApp {
+        SiteApp {
+            drain: app.drain(),
+            assemble: Box::new(|network| app.application(network)),
+        }
+    }
+}
+
+/// Runs a service until it has ended, or until its drain limit after the stop. Then its handlers are given up.
+async fn serve_within_drain(
+    serving: BoxFuture<'static, ()>,
+    mut stop: Stop,
+    application: Arc<dyn Application>,
+    drain: Duration,
+) {
+    let limit = async {
+        stop.requested().await;
+        application.begin_drain();
+        tokio::time::sleep(drain).await;
+    };
+    if let Either::Right(_) = select(serving, pin!(limit)).await {
+        application.give_up_handlers();
+    }
 }
 
 impl TestSite {
@@ -87,7 +118,7 @@ impl TestSite {
     /// ```
     pub fn of<S: Send + Sync + 'static>(app: App<S>) -> TestSite {
         TestSite {
-            application: assemble_fn(app.erase()),
+            application: SiteApp::new(app.erase()),
             services: Vec::new(),
         }
     }
@@ -98,7 +129,7 @@ impl TestSite {
     ///
     /// The settings of `service` apply, such as its passphrase and its concurrency.
     pub fn service<S: Send + Sync + 'static>(mut self, service: Service, app: App<S>) -> TestSite {
-        self.services.push((service, assemble_fn(app.erase())));
+        self.services.push((service, SiteApp::new(app.erase())));
         self
     }
 
@@ -114,23 +145,28 @@ impl TestSite {
         let open_link: OpenLink = Arc::new(move |service| open_in_memory_link(&client_network, service));
         let (stop, stop_signal) = Stop::new();
         let mut running_services = JoinSet::new();
-        for (service, assemble) in self.services {
-            let (application, _) = assemble(ServiceNetwork::of_site(open_link.clone()))?;
-            let connection = service.open_over(&network, Protection::None, application).await?;
+        for (service, app) in self.services {
+            let (application, _) = (app.assemble)(ServiceNetwork::of_site(open_link.clone()))?;
+            let connection = service
+                .open_over(&network, Protection::None, application.clone())
+                .await?;
             let serving = (connection.serve)(stop_signal.clone());
+            let serving = serve_within_drain(serving, stop_signal.clone(), application, app.drain);
             let listeners = connection.listeners;
             running_services.spawn(async move {
                 serving.await;
                 drop(listeners);
             });
         }
-        let (application, web) = (self.application)(ServiceNetwork::of_site(open_link.clone()))?;
+        let drain = self.application.drain;
+        let (application, web) = (self.application.assemble)(ServiceNetwork::of_site(open_link.clone()))?;
         Ok(TestSiteHandle {
             sockets: TestSockets::new(application.clone(), Some(stop_signal)),
             application,
             web,
             open_link,
             stop,
+            drain,
             running_services,
         })
     }
@@ -177,6 +213,7 @@ pub struct TestSiteHandle {
     sockets: TestSockets,
     open_link: OpenLink,
     stop: watch::Sender<bool>,
+    drain: Duration,
     running_services: JoinSet<()>,
 }
 
@@ -244,10 +281,17 @@ impl TestSiteHandle {
     /// # }
     /// ```
     ///
-    /// There is no time limit.
+    /// It ends event streams, and waits for each application at most for the time of its [`App::drain`]. Handlers that run longer are given up: their callers
+    /// get [`CallError::Lost`](crate::CallError::Lost).
     pub async fn stop(mut self) {
         self.stop.send_replace(true);
-        self.sockets.all_ended().await;
+        self.application.begin_drain();
+        if tokio::time::timeout(self.drain, self.sockets.all_ended())
+            .await
+            .is_err()
+        {
+            self.application.give_up_handlers();
+        }
         while self.running_services.join_next().await.is_some() {}
     }
 }

@@ -1,5 +1,7 @@
 //! Start, stop and signals of real processes.
 
+mod drain_limit;
 mod names;
+mod process;
 mod settings;
 mod signals;

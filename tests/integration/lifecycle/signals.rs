@@ -1,15 +1,12 @@
 //! The first signal stops a process gracefully, the next one at once.
 
-use crate::support::{child, with_timeout};
+use super::process::Process;
+use crate::support::child;
 use brubeck::Running;
 use brubeck::prelude::*;
 use futures_util::poll;
 use std::os::unix::process::ExitStatusExt;
 use std::pin::pin;
-use std::process::{ExitStatus, Stdio};
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Lines};
-use tokio::net::TcpStream;
-use tokio::process::{Child, ChildStdout, Command};
 
 const SCENARIO: &str = "BRUBECK_TEST_SCENARIO";
 
@@ -88,90 +85,15 @@ fn child_process() {
     });
 }
 
-struct Process {
-    child: Child,
-    lines: Lines<BufReader<ChildStdout>>,
-    log: String,
-    /// Keeps the request open.
-    request: Option<TcpStream>,
-}
-
-impl Process {
-    /// Starts a process and waits until it serves.
-    async fn start(scenario: &str) -> Process {
-        let mut child = child::command(child_process)
-            .env(SCENARIO, scenario)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        Process {
-            child,
-            lines,
-            log: String::new(),
-            request: None,
-        }
-    }
-
-    /// Returns what follows a word in the output of the process.
-    async fn read(&mut self, word: &str) -> String {
-        let found = async {
-            while let Some(line) = self.lines.next_line().await.unwrap() {
-                // The harness may have begun the line.
-                if let Some((_, rest)) = line.split_once(word) {
-                    return rest.trim().to_owned();
-                }
-            }
-            panic!("the process ended without `{word}`");
-        };
-        with_timeout(found).await
-    }
-
-    /// Sends a request, and waits until its handler runs.
-    async fn request(&mut self, path: &str) {
-        let url = self.read("address").await;
-        let mut stream = TcpStream::connect(url.strip_prefix("http://").unwrap())
-            .await
-            .unwrap();
-        let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n");
-        stream.write_all(request.as_bytes()).await.unwrap();
-        self.read("waiting").await;
-        self.request = Some(stream);
-    }
-
-    async fn signal(&self, signal: &str) {
-        let mut kill = Command::new("kill");
-        let id = self.child.id().unwrap().to_string();
-        let sent = kill.args(["-s", signal, &id]).status();
-        assert!(with_timeout(sent).await.unwrap().success());
-    }
-
-    /// Waits until the log has these texts, and returns it.
-    async fn wait_for_log(&mut self, texts: &[&str]) -> &str {
-        let stderr = self.child.stderr.as_mut().unwrap();
-        let complete = async {
-            let mut buffer = [0; 4096];
-            while !texts.iter().all(|text| self.log.contains(text)) {
-                let length = stderr.read(&mut buffer).await.unwrap();
-                assert_ne!(length, 0, "the log ended without {texts:?}:\n{}", self.log);
-                self.log.push_str(&String::from_utf8_lossy(&buffer[..length]));
-            }
-        };
-        with_timeout(complete).await;
-        &self.log
-    }
-
-    async fn exit(&mut self) -> ExitStatus {
-        with_timeout(self.child.wait()).await.unwrap()
-    }
+/// Starts the child process, which says on its standard output when it is ready.
+fn start_process(scenario: &str) -> Process {
+    Process::start(child::command(child_process).env(SCENARIO, scenario))
 }
 
 #[tokio::test]
 async fn idle_process_ends_with_success_at_the_first_signal() {
     for signal in ["TERM", "INT"] {
-        let mut process = Process::start("serve").await;
+        let mut process = start_process("serve");
         process.read("ready").await;
         process.signal(signal).await;
         assert!(process.exit().await.success(), "{signal}");
@@ -186,7 +108,7 @@ async fn first_signal_says_what_it_waits_for_and_the_second_ends_the_process() {
         ("TERM", "INT", 130),
         ("INT", "TERM", 143),
     ] {
-        let mut process = Process::start("serve").await;
+        let mut process = start_process("serve");
         process.request("/wait").await;
         process.signal(first).await;
         let log = process.wait_for_log(&["to stop at once"]).await;
@@ -204,7 +126,7 @@ async fn first_signal_says_what_it_waits_for_and_the_second_ends_the_process() {
 
 #[tokio::test]
 async fn second_signal_ends_a_process_whose_threads_are_all_blocked() {
-    let mut process = Process::start("serve").await;
+    let mut process = start_process("serve");
     process.request("/block").await;
     process.signal("INT").await;
     process.signal("TERM").await;
@@ -216,13 +138,13 @@ async fn second_signal_ends_a_process_whose_threads_are_all_blocked() {
 #[tokio::test]
 async fn signal_before_and_after_until_signal_ends_the_process() {
     // Not SIGINT: a process that a shell starts in the background inherits that it is ignored.
-    let mut process = Process::start("before").await;
+    let mut process = start_process("before");
     process.read("ready").await;
     process.signal("TERM").await;
     assert_eq!(process.exit().await.signal(), Some(15));
 
     for (signal, code) in [("TERM", 143), ("INT", 130)] {
-        let mut process = Process::start("after").await;
+        let mut process = start_process("after");
         process.read("ready").await;
         process.signal(signal).await;
         assert_eq!(process.exit().await.code(), Some(code), "{signal}");
@@ -231,7 +153,7 @@ async fn signal_before_and_after_until_signal_ends_the_process() {
 
 #[tokio::test]
 async fn first_signal_stops_all_applications_of_a_process() {
-    let mut process = Process::start("two").await;
+    let mut process = start_process("two");
     process.read("address").await;
     process.request("/wait").await;
     process.signal("TERM").await;
@@ -243,7 +165,7 @@ async fn first_signal_stops_all_applications_of_a_process() {
 
 #[tokio::test]
 async fn application_that_starts_later_waits_for_a_signal_of_its_own() {
-    let mut process = Process::start("restart").await;
+    let mut process = start_process("restart");
     for signal in ["TERM", "INT"] {
         process.request("/wait").await;
         process.signal(signal).await;

@@ -340,6 +340,10 @@ impl DeferredWork for SessionsInner {
 
 impl JobTracker for SessionsInner {
     fn job_ended(self: Arc<Self>, job: u64, response: Option<Response>) {
+        if response.is_none() && self.lock().aborted {
+            // The application has stopped without this handler, whose caller loses the connection.
+            return;
+        }
         // The end must be reported even if the conversion panics, or the job would count as running forever.
         let convert = |response| catch_unwind(AssertUnwindSafe(|| convert::to_wire_reply(response))).ok();
         let reply = response.and_then(convert);
