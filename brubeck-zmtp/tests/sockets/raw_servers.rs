@@ -84,7 +84,7 @@ async fn reconnects_after_a_server_breaks_the_protocol_or_a_limit() {
     let mut setup = Setup::new(config).await;
     for (bytes, expected) in [
         (&b"\x80\x00"[..], "unknown flags"),
-        (b"\x02\0\0\x40\0\0\0\0\0", "more bytes than"),
+        (b"\x02\0\0\x40\0\0\0\0\0", "and `max_message_bytes` is 1000"),
         (b"\x04\x03PIN", "command that is malformed"),
         (&b"\x01\0".repeat(17), "more frames than"),
         (b"", "closed the connection"),
