@@ -5,3 +5,4 @@ mod names;
 mod process;
 mod settings;
 mod signals;
+mod successors;

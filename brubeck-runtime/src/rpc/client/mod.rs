@@ -3,6 +3,7 @@
 mod contracts;
 mod pool_call;
 mod resolve;
+mod successor;
 
 pub(crate) use resolve::system_resolver;
 
@@ -25,6 +26,7 @@ use std::future::ready;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
+use successor::Succession;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
@@ -73,6 +75,8 @@ struct PoolState {
     /// The workers are reached over sockets, which do not wait for a paused clock.
     network: bool,
     clock: Clock,
+    /// For actions that must not run under the lock of the state.
+    pool: Weak<PoolInner>,
     /// Workers may be added and removed on threads outside of the runtime.
     runtime: Handle,
     driver: Driver<Caller>,
@@ -99,6 +103,7 @@ struct WorkerConnection {
     logged_reason: Option<&'static str>,
     outbound: ClientSender,
     shutdown: ShutdownHandle,
+    succession: Succession,
     /// Kept because dropping it closes the connection. `None` until its handler is set.
     inbound: Option<EventReceiver<ClientEvent>>,
 }
@@ -142,6 +147,7 @@ impl Pool {
                 address: address.clone(),
                 network,
                 clock,
+                pool: Weak::new(),
                 runtime: Handle::current(),
                 driver: Driver::new(Caller::new(config, random_seed()?)),
                 calls: IdMap::default(),
@@ -150,6 +156,7 @@ impl Pool {
                 next_worker: 0,
             }),
         });
+        inner.lock().pool = Arc::downgrade(&inner);
         let pool = Pool { address, inner };
         for address in service.addresses() {
             pool.inner.add_address(address)?;
@@ -312,6 +319,14 @@ fn to_caller_event(peer: PeerId, address: &str, event: ClientEvent) -> CallerEve
 impl PoolInner {
     /// Adds a worker and connects to it in the background. May be called outside of the runtime.
     pub(super) fn connect_worker(self: &Arc<Self>, endpoint: Endpoint) -> Result<PeerId, TransportError> {
+        self.connect(endpoint, Succession::default())
+    }
+
+    fn connect(
+        self: &Arc<Self>,
+        endpoint: Endpoint,
+        succession: Succession,
+    ) -> Result<PeerId, TransportError> {
         let address: Arc<str> = endpoint.to_string().into();
         if self.lock().workers.len() >= MAX_CONNECTED_WORKERS {
             let reason = format!(
@@ -336,6 +351,7 @@ impl PoolInner {
                 logged_reason: None,
                 outbound,
                 shutdown,
+                succession,
                 inbound: None,
             };
             state.workers.insert(peer, worker);
@@ -480,6 +496,7 @@ impl PoolState {
                 }
             }
             CallerAction::SessionOpened { peer } => {
+                self.settle_succession(peer);
                 if let Some(worker) = self.workers.get_mut(&peer)
                     && worker.logged_reason.take().is_some()
                 {
@@ -511,8 +528,10 @@ impl PoolState {
                     );
                 }
             }
+            CallerAction::PeerDraining { peer } => self.find_successor(peer),
             CallerAction::PeerRemoved { peer } => {
                 if let Some(worker) = self.workers.remove(&peer) {
+                    self.end_succession(&worker.succession);
                     self.runtime.spawn(async move {
                         // If `inbound` were dropped earlier, the connection would close before the last messages are sent.
                         let _inbound = worker.inbound;

@@ -82,6 +82,15 @@ impl WorkerAddresses {
         self.unresolved > 0
     }
 
+    /// Returns the endpoint of a worker, and where its id is stored.
+    pub(super) fn worker_mut(&mut self, peer: PeerId) -> Option<(&Endpoint, &mut PeerId)> {
+        let workers = self
+            .by_address
+            .values_mut()
+            .flat_map(|entry| entry.workers.iter_mut());
+        workers.into_iter().find(|(_, known)| **known == peer)
+    }
+
     fn worker_count(&self) -> usize {
         self.by_address.values().map(|entry| entry.workers.len()).sum()
     }

@@ -818,7 +818,8 @@ impl World {
             }
             CallerAction::SessionOpened { .. }
             | CallerAction::PeerEjected { .. }
-            | CallerAction::PeerRestored { .. } => {}
+            | CallerAction::PeerRestored { .. }
+            | CallerAction::PeerDraining { .. } => {}
             CallerAction::ContractDiffers { peer, here, there } => {
                 let as_declared = ledger::declares_as_callers(peer.0 as usize);
                 let found = there.is_none_or(|there| !here.difference(&there, "").is_empty());

@@ -165,6 +165,11 @@ pub enum CallerAction {
         /// The id of the worker.
         peer: PeerId,
     },
+    /// A worker has begun to drain. Its successor may already listen at its address.
+    PeerDraining {
+        /// The id of the worker.
+        peer: PeerId,
+    },
     /// A removed worker has no more calls: flush its link, then close it.
     PeerRemoved {
         /// The id of the worker.

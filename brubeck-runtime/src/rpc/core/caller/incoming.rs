@@ -114,7 +114,7 @@ impl Caller {
                 }
             }
             WireMessage::Draining => {
-                if self.begin_draining(id) {
+                if self.begin_draining(id, actions) {
                     // The worker cannot stop before this acknowledgement: further requests might still be in flight.
                     self.ping(id, actions);
                 }
@@ -128,7 +128,7 @@ impl Caller {
     }
 
     /// Sends no further calls to a worker. Calls wait for its successor for a while. Returns `false` if there is no open session.
-    fn begin_draining(&mut self, id: PeerId) -> bool {
+    fn begin_draining(&mut self, id: PeerId, actions: &mut Vec<CallerAction>) -> bool {
         let grace_until = self.now + self.config.reconnect_grace;
         let Some(peer) = self.peers.get_mut(&id) else {
             return false;
@@ -140,6 +140,7 @@ impl Caller {
             peer.grace_until = Some(grace_until);
             self.recheck_availability = true;
             self.schedule_wake(id);
+            actions.push(CallerAction::PeerDraining { peer: id });
         }
         true
     }
@@ -204,7 +205,7 @@ impl Caller {
                 return self.not_begun(id, request_id, limit, RetryBudgetCost::One, error, actions);
             }
             ErrorCode::Draining => {
-                self.begin_draining(id);
+                self.begin_draining(id, actions);
                 let error = CallError::lost(false);
                 return self.not_begun(id, request_id, limit, RetryBudgetCost::Free, error, actions);
             }
