@@ -23,8 +23,9 @@ pub const MAX_IPC_PATH: usize = 107;
 /// ```
 ///
 /// `tcp://*:port` binds all addresses of the machine, IPv6 and IPv4. Binding to port 0 lets the operating system choose a
-/// port. IPv6 addresses are written in brackets: `tcp://[::1]:9000`. An ipc path may be relative to the working directory and
-/// is at most [`MAX_IPC_PATH`] bytes long.
+/// port. IPv6 addresses are written in brackets: `tcp://[::1]:9000`. A host name is bound at every address that it has on this machine,
+/// and a client connects to the first of its addresses that accepts. An ipc path may be relative to the working directory at the
+/// time at which a socket is opened, and is at most [`MAX_IPC_PATH`] bytes long.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Endpoint {
     /// A TCP address.
@@ -50,6 +51,26 @@ impl Endpoint {
         }
     }
 
+    /// Makes a relative ipc path absolute, so that later changes of the working directory have no effect on it.
+    ///
+    /// ```
+    /// use brubeck_zmtp::Endpoint;
+    ///
+    /// let endpoint: Endpoint = "ipc://run/service".parse()?;
+    /// let path = std::env::current_dir()?.join("run/service");
+    /// assert_eq!(endpoint.with_absolute_path(), Endpoint::Ipc(path));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// The path stays relative if the working directory is not known.
+    #[must_use]
+    pub fn with_absolute_path(self) -> Endpoint {
+        match self {
+            Self::Ipc(path) => Self::Ipc(std::path::absolute(&path).unwrap_or(path)),
+            tcp => tcp,
+        }
+    }
+
     /// Checks that a socket can connect to the endpoint.
     ///
     /// # Errors
@@ -72,7 +93,8 @@ impl Endpoint {
     /// Checks an endpoint that was constructed without parsing.
     ///
     /// # Errors
-    /// Returns an error if the host or the path is malformed, as parsing does, or if the path is not UTF-8.
+    /// Returns an error if the host or the path is malformed, as parsing does, or if the path is not UTF-8. On Linux the path may be
+    /// longer than [`MAX_IPC_PATH`].
     pub fn check(&self) -> Result<(), EndpointError> {
         match self {
             Self::Tcp { host, .. } => check_host(host).map_err(|problem| EndpointError::new(self, problem)),
@@ -124,6 +146,11 @@ impl FromStr for Endpoint {
             "inproc" => return Err(fail("inproc:// is not supported; use ipc:// within one machine")),
             _ => return Err(fail("only tcp:// and ipc:// are supported")),
         };
+        let length = match &endpoint {
+            Self::Ipc(path) => check_path_length(path),
+            Self::Tcp { .. } => Ok(()),
+        };
+        length.map_err(fail)?;
         endpoint.check().map_err(|error| EndpointError {
             endpoint: text.to_owned(),
             ..error
@@ -163,11 +190,17 @@ fn check_path(path: &Path) -> Result<(), &'static str> {
         Some(name) if name.bytes().any(|b| b.is_ascii_control()) => {
             Err("the path must not contain control characters")
         }
-        Some(name) if name.len() > MAX_IPC_PATH => {
-            Err("the path is longer than the 107 bytes a Unix socket can have; choose a shorter directory")
-        }
-        Some(_) => Ok(()),
+        // Sockets use longer paths by way of their folder.
+        Some(_) if cfg!(target_os = "linux") => Ok(()),
+        Some(_) => check_path_length(path),
     }
+}
+
+fn check_path_length(path: &Path) -> Result<(), &'static str> {
+    if path.as_os_str().len() <= MAX_IPC_PATH {
+        return Ok(());
+    }
+    Err("the path is longer than the 107 bytes a Unix socket can have; choose a shorter directory")
 }
 
 /// An error: an endpoint is malformed or not valid for the operation. The message names the reason and the remedy.

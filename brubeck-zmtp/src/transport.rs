@@ -55,7 +55,7 @@ impl Transport for Zmtp {
         endpoint.check_connect()?;
         Handle::try_current().map_err(std::io::Error::other)?;
         let (client, driver) = client_channel(&config);
-        watchdog::spawn(run_client(endpoint, config, driver, None));
+        watchdog::spawn(run_client(endpoint.with_absolute_path(), config, driver, None));
         Ok(client)
     }
 }

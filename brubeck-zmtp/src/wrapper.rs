@@ -118,7 +118,12 @@ impl Transport for WrappedZmtp {
         endpoint.check_connect()?;
         Handle::try_current().map_err(io::Error::other)?;
         let (client, driver) = client_channel(&config);
-        watchdog::spawn(run_client(endpoint, config, driver, Some(self.0.clone())));
+        watchdog::spawn(run_client(
+            endpoint.with_absolute_path(),
+            config,
+            driver,
+            Some(self.0.clone()),
+        ));
         Ok(client)
     }
 }

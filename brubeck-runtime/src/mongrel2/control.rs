@@ -112,7 +112,7 @@ impl Mongrel2Control {
         let endpoint = endpoint.as_ref();
         let parsed = endpoint.parse::<Endpoint>().and_then(|parsed| {
             parsed.check_connect()?;
-            Ok(parsed)
+            Ok(parsed.with_absolute_path())
         });
         let parsed = parsed.map_err(|error| {
             Error::because(

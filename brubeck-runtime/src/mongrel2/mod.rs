@@ -294,7 +294,7 @@ fn upload_store(template: &str, folder: Option<PathBuf>) -> crate::Result<Upload
 /// Parses an endpoint. Returns an error if it is invalid, or only valid for binding.
 fn parse_endpoint(spec: &str) -> crate::Result<Endpoint> {
     spec.parse::<Endpoint>()
-        .and_then(|endpoint| endpoint.check_connect().map(|()| endpoint))
+        .and_then(|endpoint| endpoint.check_connect().map(|()| endpoint.with_absolute_path()))
         .map_err(|error| cannot_connect(spec, error.into()))
 }
 

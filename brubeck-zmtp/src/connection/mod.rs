@@ -1,5 +1,6 @@
 //! Connections to peers, over TCP or a Unix socket.
 
+mod connect;
 mod handshake;
 mod read_only_interest;
 mod reader;
@@ -8,16 +9,17 @@ mod writer;
 use std::fmt;
 use std::io;
 
+use brubeck_sockets::SocketPath;
 use bytes::Bytes;
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpStream, UnixStream};
 
 pub use self::reader::FrameReader;
 pub use self::writer::FrameWriter;
 
 pub(crate) use self::handshake::{exchange_greeting, read_ready, send_ready};
 
+use self::connect::connect_tcp;
 use self::handshake::client_handshake;
 use self::read_only_interest::ReadOnlyInterestStream;
 use crate::Endpoint;
@@ -156,12 +158,14 @@ impl PeerStream {
     pub(crate) async fn connect(endpoint: &Endpoint) -> io::Result<Self> {
         match endpoint {
             Endpoint::Tcp { host, port } => {
-                let stream = TcpStream::connect((host.as_str(), *port)).await?;
+                let stream = connect_tcp(host, *port).await?;
                 stream.set_nodelay(true)?;
                 set_keepalive(&SockRef::from(&stream))?;
                 Ok(Self::Tcp(WatchedStream::new(stream)))
             }
-            Endpoint::Ipc(path) => Ok(Self::Ipc(WatchedStream::new(UnixStream::connect(path).await?))),
+            Endpoint::Ipc(path) => Ok(Self::Ipc(WatchedStream::new(
+                SocketPath::new(path)?.connect().await?,
+            ))),
         }
     }
 }

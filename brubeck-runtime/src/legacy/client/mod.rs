@@ -42,7 +42,10 @@ pub(crate) fn open(dialect: Dialect, service: &ServiceAddress) -> crate::Result<
             .parse()
             .map_err(|error| call_error(TransportError::from(error)))?;
         if endpoint.is_loopback() || service.allows_clear_text() {
-            return Ok(endpoint);
+            return Ok(match (endpoint, service.folder()) {
+                (Endpoint::Ipc(path), Some(folder)) => Endpoint::Ipc(folder.join(path)),
+                (endpoint, _) => endpoint,
+            });
         }
         Err(Error::new(format!(
             "cannot call the service at {address}: the passphrase would cross the network in clear to {text}; \

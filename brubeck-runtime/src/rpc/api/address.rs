@@ -3,6 +3,7 @@
 use super::{Credentials, Dialect};
 use crate::error::Error;
 use crate::secret::Secret;
+use std::path::{Path, PathBuf};
 
 /// The address of a service, its secret, and the options of a client that calls it.
 ///
@@ -27,6 +28,8 @@ pub struct ServiceAddress {
     address: String,
     more_addresses: Vec<String>,
     responses: Option<String>,
+    /// The working directory when the first relative path was given.
+    folder: Option<PathBuf>,
     credentials: Credentials,
     other_credentials: Option<Credentials>,
     dialect: Option<Dialect>,
@@ -43,12 +46,15 @@ impl ServiceAddress {
     /// let slow = ServiceAddress::new("tcp://10.0.0.6:9000", "my_shared_secret");
     /// ```
     ///
-    /// `address` is `ipc://path/of/socket` or `tcp://host:port`. `credentials` is the secret of the service, as `brubeck keygen` writes
+    /// `address` is `ipc://path/of/socket` or `tcp://host:port`. A relative path refers to the working directory at this time, also for
+    /// connections that are made later. `credentials` is the secret of the service, as `brubeck keygen` writes
     /// it, with at least 16 characters, or a [`KeyPair`](crate::KeyPair) of the caller; in a dialect it is the passphrase, which may
     /// have any length. Both are checked when a client is created, not here.
     pub fn new(address: impl Into<String>, credentials: impl Into<Credentials>) -> ServiceAddress {
+        let address = address.into();
         ServiceAddress {
-            address: address.into(),
+            folder: folder_of(&address),
+            address,
             more_addresses: Vec::new(),
             responses: None,
             credentials: credentials.into(),
@@ -72,13 +78,15 @@ impl ServiceAddress {
     /// Each call goes to the worker that runs the fewest calls, of those that have capacity. A worker counts as busier if it is more than
     /// twice as slow as the fastest one. One that fails more than twice as often as the others, and five calls in a row or half of its
     /// last ones, gets no calls for a second; the pause doubles up to 32 seconds if it still fails then. A host name other than `localhost` stands for every
-    /// host that it resolves to, and is resolved again every 5 seconds. If a name has both IPv4 and IPv6 addresses, only
-    /// those of the family that the resolver lists first are used. A client has at most 256 workers at a time: it cannot
+    /// host that it resolves to, and is resolved again every 5 seconds. If a name has both IPv4 and IPv6 addresses, those of the
+    /// family that the resolver lists first are tried first, and the others after 250 ms; the family that works is kept. A client has at most 256 workers at a time: it cannot
     /// be created with more addresses, and ignores further hosts of a name.
     ///
     /// A client that uses a [`dialect`](Self::dialect) cannot be created with more than one address.
     pub fn and(mut self, address: impl Into<String>) -> ServiceAddress {
-        self.more_addresses.push(address.into());
+        let address = address.into();
+        self.folder = self.folder.or_else(|| folder_of(&address));
+        self.more_addresses.push(address);
         self
     }
 
@@ -131,8 +139,10 @@ impl ServiceAddress {
     /// requests and one for responses, and any number of workers connect to both. In brubeck's protocol and in the other
     /// dialects responses arrive over the connection of the request, and a client cannot be created with this option.
     pub fn responses_at(self, address: impl Into<String>) -> ServiceAddress {
+        let address = address.into();
         ServiceAddress {
-            responses: Some(address.into()),
+            folder: self.folder.or_else(|| folder_of(&address)),
+            responses: Some(address),
             ..self
         }
     }
@@ -217,6 +227,11 @@ impl ServiceAddress {
             .map(String::as_str)
     }
 
+    /// Returns the folder that relative paths refer to. `None` if no path is relative.
+    pub(crate) fn folder(&self) -> Option<&Path> {
+        self.folder.as_deref()
+    }
+
     pub(crate) fn responses(&self) -> Option<&str> {
         self.responses.as_deref()
     }
@@ -275,6 +290,8 @@ impl ServiceAddress {
             } else {
                 "other credentials"
             })
+        } else if self.folder != other.folder {
+            Some("another working directory")
         } else if self.dialect != other.dialect {
             Some("another dialect")
         } else if self.more_addresses != other.more_addresses {
@@ -286,5 +303,14 @@ impl ServiceAddress {
         } else {
             None
         }
+    }
+}
+
+/// Returns the working directory if the address is a relative path.
+fn folder_of(address: &str) -> Option<PathBuf> {
+    let path = address.strip_prefix("ipc://")?;
+    match path.starts_with('/') {
+        true => None,
+        false => std::env::current_dir().ok(),
     }
 }

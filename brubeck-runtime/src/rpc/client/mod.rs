@@ -84,6 +84,8 @@ struct PoolState {
     workers: IdMap<PeerId, WorkerConnection>,
     next_call: u64,
     next_worker: u64,
+    /// The error of the last resolution of a host name, if it failed.
+    resolve_error: Option<String>,
 }
 
 /// The channels to the future of a call that has not ended.
@@ -154,12 +156,13 @@ impl Pool {
                 workers: IdMap::default(),
                 next_call: 0,
                 next_worker: 0,
+                resolve_error: None,
             }),
         });
         inner.lock().pool = Arc::downgrade(&inner);
         let pool = Pool { address, inner };
         for address in service.addresses() {
-            pool.inner.add_address(address)?;
+            pool.inner.add_address(address, service.folder())?;
         }
         let close_with_runtime = CloseOnDrop(Arc::downgrade(&pool.inner));
         let timer = run_timer(Arc::downgrade(&pool.inner), pool.inner.timer_changed.clone());
@@ -282,7 +285,7 @@ impl Link for Pool {
     }
 
     fn add_worker(&self, address: &str) -> crate::Result<()> {
-        self.inner.add_address(address)
+        self.inner.add_address(address, None)
     }
 
     fn remove_worker(&self, address: &str) -> crate::Result<bool> {
@@ -428,7 +431,8 @@ impl PoolState {
             ),
             CallError::NoWorkers(reason) => {
                 let mut errors = self.workers.values().filter_map(|worker| worker.outbound.last_error());
-                let cause = errors.next().map(|error| format!(" ({error})")).unwrap_or_default();
+                let cause = errors.next().or_else(|| self.resolve_error.clone());
+                let cause = cause.map(|error| format!(" ({error})")).unwrap_or_default();
                 CallError::NoWorkers(format!("{address}: {reason}{cause}").into())
             }
             other => other,

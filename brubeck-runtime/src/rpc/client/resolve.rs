@@ -2,18 +2,23 @@
 
 use super::PoolInner;
 use crate::error::Error;
-use crate::rpc::core::PeerId;
+use crate::rpc::core::{CallerEvent, ConnectivityState, PeerId};
 use brubeck_zmtp::{Endpoint, TransportError};
 use futures_util::future::BoxFuture;
 use std::collections::HashMap;
 use std::io;
 use std::net::IpAddr;
+use std::path::Path;
 use std::sync::{Arc, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 use tokio::task::AbortHandle;
+use tokio::time::Instant;
 
 /// The time between two resolutions of a host name.
 const RESOLVE_INTERVAL: Duration = Duration::from_secs(5);
+
+/// The time for which the addresses of one version of IP are tried before those of the other one (RFC 8305, section 5).
+const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 
 /// The maximum number of workers of a pool.
 pub(super) const MAX_WORKERS: usize = 256;
@@ -101,7 +106,8 @@ impl WorkerAddresses {
         Some(entry)
     }
 
-    fn mark_resolved(&mut self, address: &str) {
+    /// Returns `true` if this was the last host name whose first resolution had not finished.
+    fn mark_resolved(&mut self, address: &str) -> bool {
         let task = self
             .by_address
             .get_mut(address)
@@ -110,7 +116,9 @@ impl WorkerAddresses {
             && !std::mem::replace(&mut task.resolved, true)
         {
             self.unresolved -= 1;
+            return self.unresolved == 0;
         }
+        false
     }
 }
 
@@ -120,7 +128,9 @@ impl PoolInner {
     }
 
     /// Adds the address of a worker, or a host name that stands for several. Does nothing if the address is already known.
-    pub(super) fn add_address(self: &Arc<Self>, address: &str) -> crate::Result<()> {
+    ///
+    /// A relative path refers to `folder`, or to the working directory.
+    pub(super) fn add_address(self: &Arc<Self>, address: &str, folder: Option<&Path>) -> crate::Result<()> {
         let cannot_call =
             |error: TransportError| Error::because(format!("cannot call the service at {address}"), error);
         let endpoint: Endpoint = address
@@ -129,6 +139,13 @@ impl PoolInner {
         endpoint
             .check_connect()
             .map_err(|error| cannot_call(TransportError::from(error)))?;
+        let endpoint = match (endpoint, folder) {
+            // In memory, a path is only a name.
+            (Endpoint::Ipc(path), Some(folder)) if self.resolver.is_some() => {
+                Endpoint::Ipc(folder.join(path))
+            }
+            (endpoint, _) => endpoint,
+        };
         let mut addresses = self.addresses();
         if addresses.by_address.contains_key(address) {
             return Ok(());
@@ -175,6 +192,22 @@ impl PoolInner {
             self.remove_worker(peer);
         }
         true
+    }
+
+    /// Returns `true` if a session with one of these hosts is open.
+    fn is_any_connected(&self, address: &str, hosts: &[Endpoint]) -> bool {
+        let addresses = self.addresses();
+        let Some(entry) = addresses.by_address.get(address) else {
+            return false;
+        };
+        let peers: Vec<PeerId> = hosts
+            .iter()
+            .filter_map(|host| entry.workers.get(host).copied())
+            .collect();
+        let state = self.lock();
+        let is_open = |state| matches!(state, ConnectivityState::Ready | ConnectivityState::Draining);
+        let mut views = state.driver.machine.peers();
+        views.any(|view| is_open(view.state) && peers.contains(&view.peer))
     }
 
     /// Replaces the workers of a host name by workers at `hosts`, the result of its latest resolution. Hosts that are still
@@ -231,34 +264,130 @@ async fn resolve_periodically(pool: Weak<PoolInner>, address: String, host: Stri
     let Some(resolver) = pool.upgrade().and_then(|pool| pool.resolver.clone()) else {
         return;
     };
+    let mut family = FamilyChoice::default();
     loop {
         let result = (resolver.lookup)(host.clone()).await;
-        let Some(pool) = pool.upgrade() else { return };
-        match result {
-            Ok(found) if !found.is_empty() => pool.update_hosts(&address, &endpoints(&found, port)),
-            Ok(_) => tracing::warn!(host, "host name of service has no addresses"),
-            Err(error) => tracing::warn!(host, %error, "cannot resolve host name of service"),
+        let next_resolution = Instant::now() + resolver.interval;
+        let Some(strong) = pool.upgrade() else { return };
+        let found = match result {
+            Ok(found) if !found.is_empty() => {
+                strong.lock().resolve_error = None;
+                found
+            }
+            Ok(_) => {
+                tracing::warn!(host, "host name of service has no addresses");
+                strong.lock().resolve_error = Some(format!("the host {host} has no address"));
+                Vec::new()
+            }
+            Err(error) => {
+                tracing::warn!(host, %error, "cannot resolve host name of service");
+                strong.lock().resolve_error = Some(format!("cannot resolve the host {host}: {error}"));
+                Vec::new()
+            }
+        };
+        let hosts = Hosts::new(&found, port, family.preferred);
+        if !found.is_empty() {
+            strong.update_hosts(&address, &family.to_connect(&hosts));
         }
-        pool.addresses().mark_resolved(&address);
-        drop(pool);
-        tokio::time::sleep(resolver.interval).await;
+        if strong.addresses().mark_resolved(&address) {
+            strong.handle_event(CallerEvent::WorkersKnown);
+        }
+        drop(strong);
+        if !hosts.second.is_empty() {
+            choose_family(&pool, &address, &hosts, &mut family, next_resolution).await;
+        }
+        tokio::time::sleep_until(next_resolution).await;
     }
 }
 
-/// Converts resolved addresses to endpoints.
+/// The addresses of a host name, by version of IP.
+struct Hosts {
+    first: Vec<Endpoint>,
+    second: Vec<Endpoint>,
+    first_is_v4: bool,
+}
+
+impl Hosts {
+    /// Sorts addresses: first those of the preferred version, or of the version that is listed first.
+    fn new(found: &[IpAddr], port: u16, prefers_v4: Option<bool>) -> Hosts {
+        let is_first_v4 = || found.first().is_some_and(IpAddr::is_ipv4);
+        let prefers_v4 = prefers_v4.filter(|v4| found.iter().any(|address| address.is_ipv4() == *v4));
+        let first_is_v4 = prefers_v4.unwrap_or_else(is_first_v4);
+        let of_version = |v4: bool| {
+            let addresses = found.iter().filter(|address| address.is_ipv4() == v4);
+            let endpoint = |address: &IpAddr| Endpoint::Tcp {
+                host: address.to_string(),
+                port,
+            };
+            addresses.map(endpoint).collect()
+        };
+        Hosts {
+            first: of_version(first_is_v4),
+            second: of_version(!first_is_v4),
+            first_is_v4,
+        }
+    }
+
+    fn all(&self) -> Vec<Endpoint> {
+        self.first.iter().chain(&self.second).cloned().collect()
+    }
+}
+
+/// The version of IP that is used of a host name that has both.
 ///
-/// Only addresses of the same family as the first one are used, because a host with an IPv4 and an IPv6 address is one
-/// worker and not two.
-fn endpoints(found: &[IpAddr], port: u16) -> Vec<Endpoint> {
-    let first_is_v4 = found.first().is_some_and(IpAddr::is_ipv4);
-    found
-        .iter()
-        .filter(|address| address.is_ipv4() == first_is_v4)
-        .map(|address| Endpoint::Tcp {
-            host: address.to_string(),
-            port,
-        })
-        .collect()
+/// A host with an IPv4 and an IPv6 address is one worker and not two, so only the addresses of one version are used: of the first one
+/// that works.
+#[derive(Default)]
+struct FamilyChoice {
+    /// `true` for IPv4, and `None` if no worker was reached yet.
+    preferred: Option<bool>,
+    /// The addresses of both versions are tried.
+    tries_both: bool,
+}
+
+impl FamilyChoice {
+    fn to_connect(&self, hosts: &Hosts) -> Vec<Endpoint> {
+        match self.tries_both {
+            true => hosts.all(),
+            false => hosts.first.clone(),
+        }
+    }
+}
+
+/// Adds the addresses of the second version of IP if those of the first one do not work, and keeps the version that works.
+async fn choose_family(
+    pool: &Weak<PoolInner>,
+    address: &str,
+    hosts: &Hosts,
+    family: &mut FamilyChoice,
+    until: Instant,
+) {
+    loop {
+        if !family.tries_both || family.preferred.is_none() {
+            tokio::time::sleep_until((Instant::now() + ATTEMPT_DELAY).min(until)).await;
+        }
+        let Some(pool) = pool.upgrade() else { return };
+        for (works, v4) in [
+            (&hosts.first, hosts.first_is_v4),
+            (&hosts.second, !hosts.first_is_v4),
+        ] {
+            if pool.is_any_connected(address, works) {
+                *family = FamilyChoice {
+                    preferred: Some(v4),
+                    tries_both: false,
+                };
+                return pool.update_hosts(address, works);
+            }
+        }
+        if !family.tries_both {
+            family.tries_both = true;
+            family.preferred = None;
+            pool.update_hosts(address, &hosts.all());
+        }
+        if Instant::now() >= until {
+            return;
+        }
+    }
 }
 
 #[cfg(test)]

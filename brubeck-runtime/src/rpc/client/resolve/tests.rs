@@ -105,10 +105,117 @@ async fn follows_changes_of_resolved_hosts() {
 }
 
 #[test]
-fn uses_only_the_address_family_listed_first() {
+fn address_family_listed_first_is_tried_first_unless_the_other_one_worked() {
     let found = ["::1".parse().unwrap(), [127, 0, 0, 1].into()];
-    let texts: Vec<String> = endpoints(&found, 9).iter().map(Endpoint::to_string).collect();
-    assert_eq!(texts, ["tcp://[::1]:9"]);
+    let texts = |hosts: &[Endpoint]| hosts.iter().map(Endpoint::to_string).collect::<Vec<_>>();
+    for (prefers_v4, first, second) in [
+        (None, "tcp://[::1]:9", "tcp://127.0.0.1:9"),
+        (Some(false), "tcp://[::1]:9", "tcp://127.0.0.1:9"),
+        (Some(true), "tcp://127.0.0.1:9", "tcp://[::1]:9"),
+    ] {
+        let hosts = Hosts::new(&found, 9, prefers_v4);
+        assert_eq!(
+            (texts(&hosts.first), texts(&hosts.second)),
+            (vec![first.to_owned()], vec![second.to_owned()])
+        );
+    }
+    let hosts = Hosts::new(&found[1..], 9, Some(false));
+    assert_eq!((texts(&hosts.first).len(), hosts.second.len()), (1, 0));
+}
+
+/// Returns a resolver that always finds these addresses.
+fn fixed_resolver(found: &[IpAddr]) -> Resolver {
+    let found = found.to_vec();
+    Resolver {
+        lookup: Arc::new(move |_| {
+            let found = match found.is_empty() {
+                true => Err(io::ErrorKind::NotFound.into()),
+                false => Ok(found.clone()),
+            };
+            Box::pin(ready(found))
+        }),
+        interval: RESOLVE_INTERVAL,
+    }
+}
+
+fn client_of(found: &[IpAddr], port: u16) -> Client {
+    let service = ServiceAddress::new(format!("tcp://slow.example:{port}"), "s");
+    let pool = Pool::open(Arc::new(Zmtp), &service, Some(fixed_resolver(found)), None).unwrap();
+    let pool: Arc<dyn Link> = Arc::new(pool);
+    Client::over(pool)
+}
+
+/// The service listens at one or both versions of IP, and the name has them in either order.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_address_of_a_name_is_tried() {
+    let (v4, v6): (IpAddr, IpAddr) = ([127, 0, 0, 1].into(), "::1".parse().unwrap());
+    if std::net::TcpListener::bind((v6, 0)).is_err() {
+        println!("skipped: this machine has no IPv6");
+        return;
+    }
+    let elsewhere: IpAddr = [127, 0, 0, 3].into();
+    let at_v4 = start_worker("127.0.0.1", 0).await;
+    let at_v6 = start_worker("::1", 0).await;
+    for (port, host) in [(at_v4, "127.0.0.1"), (at_v6, "::1")] {
+        for found in [
+            &[v4, v6][..],
+            &[v6, v4],
+            &[elsewhere, v4, v6],
+            &[v6, elsewhere, v4],
+        ] {
+            let began = std::time::Instant::now();
+            let client = client_of(found, port);
+            assert_eq!(call_where(&client).await, format!("\"{host}\""), "{found:?}");
+            assert!(
+                began.elapsed() < Duration::from_secs(2),
+                "{found:?}: {:?}",
+                began.elapsed()
+            );
+        }
+    }
+    let both = start_worker("127.0.0.1", 0).await;
+    start_worker("::1", both).await;
+    for (found, host) in [([v4, v6], "127.0.0.1"), ([v6, v4], "::1")] {
+        let client = client_of(&found, both);
+        for _ in 0..20 {
+            assert_eq!(
+                call_where(&client).await,
+                format!("\"{host}\""),
+                "one host is one worker"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn name_of_no_worker_fails_as_soon_as_a_number() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    drop(listener);
+    let (v4, v6): (IpAddr, IpAddr) = ([127, 0, 0, 1].into(), "::1".parse().unwrap());
+    for (found, reason) in [
+        (&[v4][..], "Connection refused"),
+        (&[v4, v6], "Connection refused"),
+        (&[], "cannot resolve the host slow.example"),
+    ] {
+        let began = std::time::Instant::now();
+        let call = client_of(found, port)
+            .request("/where")
+            .timeout(Duration::from_secs(8))
+            .into_future();
+        let error = call.await.unwrap_err();
+        assert!(
+            began.elapsed() < Duration::from_secs(4),
+            "{found:?}: {:?}",
+            began.elapsed()
+        );
+        let text = error.to_string();
+        assert!(
+            matches!(error, crate::rpc::api::CallError::NoWorkers(_)),
+            "{found:?}: {text}"
+        );
+        assert!(text.contains(reason), "{found:?}: {text}");
+    }
 }
 
 #[test]

@@ -119,6 +119,14 @@ impl Caller {
         }
     }
 
+    /// Makes the calls with `wait_for_ready` fail as others do if there is no worker to wait for.
+    pub(super) fn stop_waiting_for_ready(&mut self) {
+        for call in self.calls.values_mut() {
+            call.options.wait_for_ready = false;
+        }
+        self.recheck_availability = true;
+    }
+
     /// Ends the session or the handshake with a worker, if there is one, and retries or fails its calls in flight.
     ///
     /// `last_received` is the last request id that the worker reported when it ended the session; the worker never begins later

@@ -50,6 +50,8 @@ pub enum CallerEvent {
         /// The id of the worker.
         peer: PeerId,
     },
+    /// All workers are known. Calls with `wait_for_ready` do not wait any longer than others from now on.
+    WorkersKnown,
     /// A worker was removed. It gets no further calls; [`CallerAction::PeerRemoved`] follows once its last call has ended.
     RemovePeer {
         /// The id of the worker.

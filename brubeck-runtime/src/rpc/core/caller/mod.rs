@@ -115,6 +115,7 @@ impl Caller {
                 options,
             } => self.call(call, request, deadline, options, actions),
             CallerEvent::AddPeer { peer } => self.add_peer(peer),
+            CallerEvent::WorkersKnown => self.stop_waiting_for_ready(),
             CallerEvent::RemovePeer { peer } => self.remove_peer(peer, actions),
             CallerEvent::LinkUp { peer, link } => self.link_up(peer, link, actions),
             CallerEvent::LinkDown { peer, link } => self.link_down(peer, link, actions),
