@@ -54,7 +54,7 @@
 //! | `metrics` | | counters and histograms of calls and requests, for the `metrics` facade |
 //! | `multipart` | | [`Multipart`] and [`MultipartStream`]: forms with files |
 //! | `schema` | | JSON Schemas of operations in `/.brubeck/info` |
-//! | `systemd` | | `Http::inherited`: sockets that systemd passes to the process |
+//! | `systemd` | | `Http::inherited` and `Service::inherited`: sockets that systemd passes to the process |
 //! | `tls` | | HTTPS for the embedded server |
 //!
 //! Without any feature the crate has extractors, replies, routes and [`testing::TestClient`], and [`App::into_service`] turns the application into a

@@ -136,7 +136,7 @@ macro_rules! placeholder {
 }
 
 placeholder!(Http, "http", NeedsHttp,
-    [bind(A) unix(A) inherited()]
+    [bind(A) unix(A) inherited() inherited_named(A)]
     body_timeout(A) header_timeout(A) idle_timeout(A) write_timeout(A)
     max_connections(A) max_connections_per_address(A) tls(A, B)
 );
@@ -409,7 +409,13 @@ methods!("templates", NeedsTemplates, impl [S: 'static] App<S>:
 methods!("legacy", NeedsLegacy, impl [] ServiceAddress: fn dialect [] (self, _: Dialect) -> ServiceAddress;);
 methods!("services", NeedsServices, impl [] Client: fn connect [] (_: &ServiceAddress) -> crate::Result<Client>;);
 #[cfg(feature = "http")]
-methods!("systemd", NeedsSystemd, impl [] crate::Http: fn inherited [] () -> crate::Http;);
+methods!("systemd", NeedsSystemd, impl [] crate::Http:
+    fn inherited [] () -> crate::Http;
+    fn inherited_named [A] (_: A) -> crate::Http;);
+#[cfg(feature = "services")]
+methods!("systemd", NeedsSystemd, impl [] crate::Service:
+    fn inherited [A] (_: A) -> crate::Service;
+    fn inherited_named [A, B] (_: A, _: B) -> crate::Service;);
 #[cfg(feature = "http")]
 methods!("tls", NeedsTls, impl [] crate::Http: fn tls [A, B] (self, _: A, _: B) -> crate::Http;);
 methods!("mongrel2", NeedsMongrel2, impl [S] crate::Routes<S>:

@@ -10,7 +10,7 @@ use std::fmt;
 use std::future::poll_fn;
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -39,6 +39,7 @@ pub const CHECK_INTERVAL: Duration = Duration::from_secs(2);
 pub struct Listener {
     shared: Arc<SharedListener>,
     addresses: Vec<SocketAddr>,
+    path: Option<PathBuf>,
     has_name: bool,
 }
 
@@ -135,7 +136,7 @@ impl Listener {
             _addresses: OwnAddresses::new(addresses.clone()),
             ..ListenerState::default()
         };
-        Ok(Listener::new(state, addresses))
+        Ok(Listener::new(state, addresses, None))
     }
 
     /// Uses a TCP socket that another process has bound.
@@ -153,7 +154,7 @@ impl Listener {
             sockets,
             ..ListenerState::default()
         };
-        Ok(Listener::new(state, addresses))
+        Ok(Listener::new(state, addresses, None))
     }
 
     /// Uses a Unix socket that another process has bound. Its file is not removed.
@@ -165,37 +166,58 @@ impl Listener {
     /// Panics if it is called outside of a tokio runtime.
     pub fn from_unix(socket: std::os::unix::net::UnixListener) -> io::Result<Listener> {
         socket.set_nonblocking(true)?;
+        let path = socket.local_addr()?.as_pathname().map(Path::to_owned);
         let sockets = vec![ListeningSocket::Unix(UnixListener::from_std(socket)?)];
         let state = ListenerState {
             sockets,
             ..ListenerState::default()
         };
-        Ok(Listener::new(state, Vec::new()))
+        Ok(Listener::new(state, Vec::new(), path))
     }
 
     fn from_name(
         (socket, name): (std::os::unix::net::UnixListener, OwnedName),
     ) -> Result<Listener, BindError> {
         let sockets = vec![ListeningSocket::Unix(UnixListener::from_std(socket)?)];
+        let path = Some(name.path().as_path().to_owned());
         let state = ListenerState {
             name: Some(name),
             sockets,
             ..ListenerState::default()
         };
-        Ok(Listener::new(state, Vec::new()))
+        Ok(Listener::new(state, Vec::new(), path))
     }
 
-    fn new(state: ListenerState, addresses: Vec<SocketAddr>) -> Listener {
+    fn new(state: ListenerState, addresses: Vec<SocketAddr>, path: Option<PathBuf>) -> Listener {
         Listener {
             has_name: state.name.is_some(),
             shared: Arc::new(SharedListener(Mutex::new(state))),
             addresses,
+            path,
         }
+    }
+
+    /// Sets options of the TCP sockets. Accepted sockets inherit most of them.
+    ///
+    /// # Errors
+    /// Returns the error of the operating system.
+    pub fn configure(&self, configure: fn(&SockRef<'_>) -> io::Result<()>) -> io::Result<()> {
+        for socket in &self.shared.lock().sockets {
+            if let ListeningSocket::Tcp(socket) = socket {
+                configure(&SockRef::from(socket))?;
+            }
+        }
+        Ok(())
     }
 
     /// Returns the bound TCP addresses. Empty for a Unix socket.
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
+    }
+
+    /// Returns the path of a Unix socket. `None` for TCP, and for a Unix socket without a path.
+    pub fn path(&self) -> Option<&Path> {
+        self.path.as_deref()
     }
 
     /// Returns `true` if the listener owns a file, which [`check`](Self::check) should look at every [`CHECK_INTERVAL`].
@@ -268,8 +290,8 @@ impl SharedListener {
     }
 
     fn close(&self) {
-        let closed = std::mem::take(&mut *self.lock());
-        drop(closed);
+        // Under the lock: whoever closes it, too, returns only when the address is free.
+        *self.lock() = ListenerState::default();
     }
 }
 

@@ -60,7 +60,7 @@ mod transport;
 pub mod watchdog;
 mod wrapper;
 
-pub use brubeck_sockets::{Holder, ListenerGuard, ListenerHandle};
+pub use brubeck_sockets::{Holder, Listener, ListenerGuard, ListenerHandle};
 pub use client::{ClientEvent, ClientSender, DealerClient};
 pub use codec::SocketType;
 pub use connection::{

@@ -5,6 +5,7 @@ use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use brubeck_sockets::Listener;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -12,7 +13,7 @@ use tokio::runtime::Handle;
 
 use crate::client::{client_channel, run_client};
 use crate::listener::PeerStream;
-use crate::server::bind_server;
+use crate::server::{bind_server, serve_sockets};
 use crate::watchdog;
 use crate::{DealerClient, Endpoint, LinkConfig, RouterServer, ServerLimits, Transport, TransportError};
 
@@ -102,6 +103,14 @@ impl WrappedZmtp {
     /// Creates a transport from a wrapper.
     pub fn new(wrapper: Arc<dyn StreamWrapper>) -> Self {
         Self(wrapper)
+    }
+
+    /// Starts a server at sockets that are bound already, such as those that another process passed.
+    ///
+    /// # Errors
+    /// Returns an error if the options of the sockets cannot be set.
+    pub fn server_at(&self, sockets: Listener, limits: ServerLimits) -> Result<RouterServer, TransportError> {
+        serve_sockets(sockets, limits, Some(self.0.clone()))
     }
 }
 

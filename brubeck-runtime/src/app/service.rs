@@ -6,7 +6,7 @@ use crate::error::Error;
 use crate::handler::{Application, Connection, OpenConnection, Stop};
 #[cfg(feature = "legacy")]
 use crate::legacy::server as legacy;
-use crate::rpc::api::Credentials;
+use crate::rpc::api::{Credentials, working_folder};
 use crate::rpc::codec::has_magic;
 use crate::rpc::codec::limits::{MAX_BODY, MAX_FRAMES, MAX_UNADMITTED_MESSAGE};
 use crate::rpc::core::WorkerConfig;
@@ -16,8 +16,9 @@ use crate::rpc::server::{
     serve_error, served_operations, service_specs,
 };
 use crate::secret::Secret;
-use brubeck_zmtp::{LINGER, RouterServer, ServerEvent, ServerLimits, Transport, WrappedZmtp};
+use brubeck_zmtp::{Endpoint, LINGER, RouterServer, ServerEvent, ServerLimits, Transport, WrappedZmtp};
 use futures_util::future::BoxFuture;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Room for the envelope and headers of a message, in bytes, in addition to its body.
@@ -72,7 +73,13 @@ const MAX_ENVELOPE_BYTES: usize = 64 << 10;
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct Service {
+    /// For an inherited socket, its description.
     address: String,
+    /// The working directory when the address was given, if it is a relative path.
+    folder: Option<PathBuf>,
+    /// Set for an inherited socket: its name, or `None` for the first one.
+    #[cfg(feature = "systemd")]
+    inherited: Option<Option<String>>,
     credentials: Credentials,
     other_credentials: Option<Credentials>,
     served_keys: Vec<ServedKey>,
@@ -103,8 +110,12 @@ impl Service {
     /// The address is bound when the application starts, which fails if it is not a valid endpoint or is in use, if the secret has fewer
     /// than 16 characters, or if the key pair cannot be read.
     pub fn bind(address: impl Into<String>, credentials: impl Into<Credentials>) -> Service {
+        let address = address.into();
         Service {
-            address: address.into(),
+            folder: working_folder(&address),
+            address,
+            #[cfg(feature = "systemd")]
+            inherited: None,
             credentials: credentials.into(),
             other_credentials: None,
             served_keys: Vec::new(),
@@ -114,6 +125,46 @@ impl Service {
             concurrency: DEFAULT_CONCURRENCY,
             body_limit: None,
             max_connections: None,
+        }
+    }
+
+    /// Creates a service that listens on the first socket passed by systemd or `systemfd` (`LISTEN_FDS`), over TCP or Unix.
+    ///
+    /// ```
+    /// use brubeck::Service;
+    ///
+    /// let service = Service::inherited("TLSd2TQ0DdOZ2JsHyFBq");
+    /// ```
+    ///
+    /// Calls wait in the socket while the process is restarted. The parent process owns the file of a Unix socket and its mode; the
+    /// service admits the same users as one that binds its address. The application fails to start if no socket was passed, or if it is of
+    /// another type. Requires the feature `systemd`.
+    #[cfg(feature = "systemd")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "systemd")))]
+    pub fn inherited(credentials: impl Into<Credentials>) -> Service {
+        Service {
+            inherited: Some(None),
+            ..Service::bind("the inherited socket", credentials)
+        }
+    }
+
+    /// Creates a service that listens on the passed socket with this name, for a program that is passed several.
+    ///
+    /// ```
+    /// use brubeck::Service;
+    ///
+    /// let service = Service::inherited_named("calls", "TLSd2TQ0DdOZ2JsHyFBq");
+    /// ```
+    ///
+    /// systemd sets the name to the `FileDescriptorName=` of the `.socket` unit (`LISTEN_FDNAMES`). Otherwise like
+    /// [`inherited`](Service::inherited).
+    #[cfg(feature = "systemd")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "systemd")))]
+    pub fn inherited_named(name: impl Into<String>, credentials: impl Into<Credentials>) -> Service {
+        let name = name.into();
+        Service {
+            inherited: Some(Some(name.clone())),
+            ..Service::bind(format!("the inherited socket `{name}`"), credentials)
         }
     }
 
@@ -288,11 +339,17 @@ impl Service {
 
 /// The protection of the connections that a service is opened over.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Protection {
+enum Protection {
     /// None: the connections are in memory.
     None,
     /// Those of brubeck's protocol are [sealed](Sealing), and others may be in clear.
     Sealed,
+}
+
+/// What a service needs to serve, once its settings are checked.
+struct PreparedService {
+    config: WorkerConfig,
+    application: Arc<InstrumentedApplication>,
 }
 
 impl Connection for Service {
@@ -310,21 +367,42 @@ impl Connection for Service {
                 .admit_uids(self.uids.clone());
             sealing.prepare().await?;
             let transport = WrappedZmtp::new(Arc::new(sealing));
-            (*self)
-                .open_over(&transport, Protection::Sealed, application)
-                .await
+            let prepared = self.prepare(Protection::Sealed, application)?;
+            #[cfg(feature = "systemd")]
+            if let Some(name) = &self.inherited {
+                let server = self.inherit(name.as_deref(), &transport)?;
+                return self.serve_at(server, prepared);
+            }
+            let server = self.bind_over(&transport, self.folder.as_deref()).await?;
+            self.serve_at(server, prepared)
         })
     }
 }
 
 impl Service {
-    /// Binds the service over this transport.
-    pub(crate) async fn open_over(
+    /// Binds the service over a transport in memory, in which a path is only a name.
+    pub(crate) async fn open_in_memory(
         self,
         transport: &dyn Transport,
-        protection: Protection,
         application: Arc<dyn Application>,
     ) -> crate::Result<OpenConnection> {
+        #[cfg(feature = "systemd")]
+        if self.inherited.is_some() {
+            return Err(Error::new(
+                "cannot serve at an inherited socket without sockets; use `Service::bind` in a `TestSite`",
+            ));
+        }
+        let prepared = self.prepare(Protection::None, application)?;
+        let server = self.bind_over(transport, None).await?;
+        self.serve_at(server, prepared)
+    }
+
+    /// Checks the settings, and prepares the application.
+    fn prepare(
+        &self,
+        protection: Protection,
+        application: Arc<dyn Application>,
+    ) -> crate::Result<PreparedService> {
         self.check()?;
         let access = self.key_access(&*application)?;
         // Connections in memory have no keys.
@@ -334,15 +412,48 @@ impl Service {
             keys: access.as_ref().map(KeyAccess::keys),
             ..self.worker_config(protection)
         };
-        let application = Arc::new(InstrumentedApplication::new(application).with_access(access));
-        let endpoint = parse_endpoint(&self.address)?;
-        let clear_text = self.clear_text || endpoint.is_loopback();
-        let server = transport
-            .server(endpoint, self.server_limits())
-            .await
-            .map_err(|error| serve_error(&self.address, error))?;
+        let application = InstrumentedApplication::new(application).with_access(access);
+        Ok(PreparedService {
+            config,
+            application: Arc::new(application),
+        })
+    }
+
+    /// Binds the address. A relative path refers to `folder`.
+    async fn bind_over(
+        &self,
+        transport: &dyn Transport,
+        folder: Option<&Path>,
+    ) -> crate::Result<RouterServer> {
+        let endpoint = match (parse_endpoint(&self.address)?, folder) {
+            (Endpoint::Ipc(path), Some(folder)) => Endpoint::Ipc(folder.join(path)),
+            (endpoint, _) => endpoint,
+        };
+        let bound = transport.server(endpoint, self.server_limits()).await;
+        bound.map_err(|error| serve_error(&self.address, error))
+    }
+
+    #[cfg(feature = "systemd")]
+    fn inherit(&self, name: Option<&str>, transport: &WrappedZmtp) -> crate::Result<RouterServer> {
+        let sockets = brubeck_sockets::inherit(name)
+            .map_err(|error| Error::because(format!("cannot serve at {}", self.address), error))?;
+        let server = transport.server_at(sockets, self.server_limits());
+        server.map_err(|error| serve_error(&self.address, error))
+    }
+
+    /// Serves at a bound server.
+    fn serve_at(
+        self,
+        server: RouterServer,
+        PreparedService { config, application }: PreparedService,
+    ) -> crate::Result<OpenConnection> {
+        let clear_text = self.clear_text || server.local.is_loopback();
         let sessions = CallerSessions::new(config, application.clone(), server.outbound.clone())?;
-        let address = server.local.to_string();
+        // A relative path is shown as it was given.
+        let address = match self.folder {
+            Some(_) => self.address.clone(),
+            None => server.local.to_string(),
+        };
         let listeners = vec![server.listener.guard()];
         // Without dialects no message reaches this handler.
         let serves_dialects = self.dialects.is_some();

@@ -28,8 +28,11 @@ impl HttpListener {
     pub(super) async fn open(address: &ListenAddress) -> crate::Result<(HttpListener, String)> {
         let (sockets, url) = match address {
             ListenAddress::Tcp(address) => bind_tcp(address).await?,
-            ListenAddress::Unix(path) => {
-                let bound = Listener::bind_unix(path, UnixOptions::default()).await;
+            ListenAddress::Unix {
+                given: path,
+                absolute,
+            } => {
+                let bound = Listener::bind_unix(absolute, UnixOptions::default()).await;
                 let sockets = bound
                     .map_err(|error| Error::because(format!("cannot listen at {}", path.display()), error))?;
                 (sockets, format!("+unix://{}", path.display()))
@@ -258,7 +261,11 @@ mod tests {
     use tokio::net::TcpListener;
 
     async fn open(path: &Path) -> crate::Result<(HttpListener, String)> {
-        HttpListener::open(&ListenAddress::Unix(path.to_owned())).await
+        HttpListener::open(&ListenAddress::Unix {
+            given: path.to_owned(),
+            absolute: path.to_owned(),
+        })
+        .await
     }
 
     #[tokio::test]

@@ -76,7 +76,11 @@ const MAX_TIMEOUT: Duration = Duration::from_secs(30 * 365 * 24 * 3600);
 #[derive(Clone, Debug)]
 enum ListenAddress {
     Tcp(String),
-    Unix(PathBuf),
+    Unix {
+        given: PathBuf,
+        /// The working directory may change before the socket is bound.
+        absolute: PathBuf,
+    },
     /// An inherited socket: that with this name, or the first one.
     #[cfg(feature = "systemd")]
     Inherited(Option<String>),
@@ -99,7 +103,7 @@ impl Http {
     /// let server = Http::bind("127.0.0.1:6767");
     /// ```
     ///
-    /// With port 0 the operating system chooses a port; see [`Running::address`](crate::Running::address). The address is
+    /// A host name is bound at every address that it has on this machine. With port 0 the operating system chooses a port; see [`Running::address`](crate::Running::address). The address is
     /// bound when the application starts. The start fails if that is not possible, for example if the address is in use.
     pub fn bind(address: impl Into<String>) -> Http {
         Http::new(ListenAddress::Tcp(address.into()))
@@ -113,11 +117,14 @@ impl Http {
     /// let server = Http::unix("/run/shop/http.sock");
     /// ```
     ///
-    /// The application fails to start if the socket is in use. A socket file that a dead process left behind is replaced. The
-    /// file is created with the umask of the process, so the umask and the permissions of the folder decide who may connect.
-    /// The file is removed when the application stops.
+    /// The application fails to start if the socket is in use. A socket file that a dead process left behind is replaced, and no
+    /// other file is. The file is created with the umask of the process, so the umask and the permissions of the folder decide who may
+    /// connect. It is removed when the application begins to stop, if it is still the same file. If it is removed earlier, the path is bound
+    /// again within five seconds. A relative path refers to the working directory at this time.
     pub fn unix(path: impl Into<PathBuf>) -> Http {
-        Http::new(ListenAddress::Unix(path.into()))
+        let given = path.into();
+        let absolute = std::path::absolute(&given).unwrap_or_else(|_| given.clone());
+        Http::new(ListenAddress::Unix { given, absolute })
     }
 
     /// Creates a server that listens on the first socket passed by systemd or `systemfd` (`LISTEN_FDS`), over TCP or Unix.
@@ -134,6 +141,21 @@ impl Http {
     #[cfg_attr(docsrs, doc(cfg(feature = "systemd")))]
     pub fn inherited() -> Http {
         Http::new(ListenAddress::Inherited(None))
+    }
+
+    /// Creates a server that listens on the passed socket with this name, for a program that is passed several.
+    ///
+    /// ```
+    /// # use brubeck::prelude::*;
+    /// let server = Http::inherited_named("web");
+    /// ```
+    ///
+    /// systemd sets the name to the `FileDescriptorName=` of the `.socket` unit (`LISTEN_FDNAMES`). Otherwise like
+    /// [`inherited`](Http::inherited).
+    #[cfg(feature = "systemd")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "systemd")))]
+    pub fn inherited_named(name: impl Into<String>) -> Http {
+        Http::new(ListenAddress::Inherited(Some(name.into())))
     }
 
     fn new(address: ListenAddress) -> Http {
@@ -305,9 +327,11 @@ impl fmt::Display for ListenAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             ListenAddress::Tcp(address) => f.write_str(address),
-            ListenAddress::Unix(path) => path.display().fmt(f),
+            ListenAddress::Unix { given, .. } => given.display().fmt(f),
             #[cfg(feature = "systemd")]
-            ListenAddress::Inherited(_) => f.write_str("the inherited socket"),
+            ListenAddress::Inherited(None) => f.write_str("the inherited socket"),
+            #[cfg(feature = "systemd")]
+            ListenAddress::Inherited(Some(name)) => write!(f, "the inherited socket `{name}`"),
         }
     }
 }

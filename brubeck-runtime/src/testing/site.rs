@@ -2,7 +2,7 @@
 
 use super::TestClient;
 use super::sockets::TestSockets;
-use crate::app::{App, AppService, ErasedApp, Protection, Service};
+use crate::app::{App, AppService, ErasedApp, Service};
 use crate::error::{Error, Result};
 use crate::handler::{Application, Stop};
 use crate::message::Message;
@@ -147,9 +147,7 @@ impl TestSite {
         let mut running_services = JoinSet::new();
         for (service, app) in self.services {
             let (application, _) = (app.assemble)(ServiceNetwork::of_site(open_link.clone()))?;
-            let connection = service
-                .open_over(&network, Protection::None, application.clone())
-                .await?;
+            let connection = service.open_in_memory(&network, application.clone()).await?;
             let serving = (connection.serve)(stop_signal.clone());
             let serving = serve_within_drain(serving, stop_signal.clone(), application, app.drain);
             let listeners = connection.listeners;

@@ -7,6 +7,7 @@ use std::convert::Infallible;
 use std::future::poll_fn;
 use std::io;
 use std::net::IpAddr;
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -107,6 +108,22 @@ impl ZmtpListener {
     pub fn bind_blocking(endpoint: &Endpoint, limits: ConnectionLimits) -> Result<Self, TransportError> {
         endpoint.check()?;
         let (sockets, endpoint) = bind::bind_blocking(endpoint, OWNER_ONLY)?;
+        Ok(Self::new(sockets, endpoint, limits))
+    }
+
+    /// Accepts connections from sockets that are bound already, such as those that another process passed.
+    ///
+    /// # Errors
+    /// Returns an error if the options of the sockets cannot be set.
+    pub fn from_sockets(sockets: Listener, limits: ConnectionLimits) -> Result<Self, TransportError> {
+        sockets.configure(set_keepalive)?;
+        let endpoint = match sockets.addresses().first() {
+            Some(address) => Endpoint::Tcp {
+                host: address.ip().to_string(),
+                port: address.port(),
+            },
+            None => Endpoint::Ipc(sockets.path().map_or_else(|| "unnamed".into(), Path::to_owned)),
+        };
         Ok(Self::new(sockets, endpoint, limits))
     }
 

@@ -14,7 +14,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::mpsc;
 
-pub(crate) use self::router::bind_server;
+pub(crate) use self::router::{bind_server, serve_sockets};
 
 use self::peers::PeerTable;
 use crate::limits::OUTBOUND_MESSAGES;

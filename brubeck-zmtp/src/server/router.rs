@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use brubeck_sockets::Listener;
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
@@ -32,13 +33,27 @@ pub(crate) async fn bind_server(
     limits: ServerLimits,
     wrapper: Option<Arc<dyn StreamWrapper>>,
 ) -> Result<RouterServer, TransportError> {
-    let connection_limits = ConnectionLimits {
+    let mode = limits.ipc_mode;
+    let listener = ZmtpListener::bind_with_mode(endpoint, connection_limits(&limits), mode).await?;
+    Ok(serve(listener, limits, wrapper))
+}
+
+/// Starts a server at sockets that are bound already.
+pub(crate) fn serve_sockets(
+    sockets: Listener,
+    limits: ServerLimits,
+    wrapper: Option<Arc<dyn StreamWrapper>>,
+) -> Result<RouterServer, TransportError> {
+    let listener = ZmtpListener::from_sockets(sockets, connection_limits(&limits))?;
+    Ok(serve(listener, limits, wrapper))
+}
+
+fn connection_limits(limits: &ServerLimits) -> ConnectionLimits {
+    ConnectionLimits {
         max_connections: limits.max_connections,
         max_connections_per_address: limits.max_connections_per_address,
         max_handshakes: limits.max_handshakes,
-    };
-    let listener = ZmtpListener::bind_with_mode(endpoint, connection_limits, limits.ipc_mode).await?;
-    Ok(serve(listener, limits, wrapper))
+    }
 }
 
 /// Starts the tasks of a server on the current runtime.

@@ -329,3 +329,33 @@ async fn refused_address_names_the_reason() {
     let text = error(app().start(Service::bind(format!("tcp://{taken}"), SECRET)).await).await;
     assert!(text.contains("in use by another process"), "{text}");
 }
+
+/// Changes the working directory, so it runs alone.
+#[tokio::test]
+async fn relative_address_means_the_folder_in_which_it_was_given() {
+    if !child::isolated(relative_address_means_the_folder_in_which_it_was_given).await {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let [first, second] = ["first", "second"].map(|name| folder.path().join(name));
+    std::fs::create_dir(&first).unwrap();
+    std::fs::create_dir(&second).unwrap();
+    std::env::set_current_dir(&first).unwrap();
+    let [service, http] = [first.join("service"), first.join("http")];
+    let bound = (Service::bind("ipc://service", SECRET), Http::unix("http"));
+    let address = ServiceAddress::new("ipc://service", SECRET);
+    std::env::set_current_dir(&second).unwrap();
+
+    let running = app().also(bound.1).start(bound.0).await.unwrap();
+    assert_eq!(running.address(), "ipc://service");
+    assert!(service.exists() && http.exists());
+    let client = Client::connect(&address).unwrap();
+    with_timeout(client.request("/ping").into_future()).await.unwrap();
+    running.stop().await.unwrap();
+    assert!(!service.exists() && !http.exists());
+
+    // The client connects again.
+    let running = app().start(Service::bind(ipc(&service), SECRET)).await.unwrap();
+    with_timeout(client.request("/ping").into_future()).await.unwrap();
+    running.stop().await.unwrap();
+}

@@ -53,7 +53,7 @@ impl ServiceAddress {
     pub fn new(address: impl Into<String>, credentials: impl Into<Credentials>) -> ServiceAddress {
         let address = address.into();
         ServiceAddress {
-            folder: folder_of(&address),
+            folder: working_folder(&address),
             address,
             more_addresses: Vec::new(),
             responses: None,
@@ -85,7 +85,7 @@ impl ServiceAddress {
     /// A client that uses a [`dialect`](Self::dialect) cannot be created with more than one address.
     pub fn and(mut self, address: impl Into<String>) -> ServiceAddress {
         let address = address.into();
-        self.folder = self.folder.or_else(|| folder_of(&address));
+        self.folder = self.folder.or_else(|| working_folder(&address));
         self.more_addresses.push(address);
         self
     }
@@ -141,7 +141,7 @@ impl ServiceAddress {
     pub fn responses_at(self, address: impl Into<String>) -> ServiceAddress {
         let address = address.into();
         ServiceAddress {
-            folder: self.folder.or_else(|| folder_of(&address)),
+            folder: self.folder.or_else(|| working_folder(&address)),
             responses: Some(address),
             ..self
         }
@@ -307,7 +307,7 @@ impl ServiceAddress {
 }
 
 /// Returns the working directory if the address is a relative path.
-fn folder_of(address: &str) -> Option<PathBuf> {
+pub(crate) fn working_folder(address: &str) -> Option<PathBuf> {
     let path = address.strip_prefix("ipc://")?;
     match path.starts_with('/') {
         true => None,

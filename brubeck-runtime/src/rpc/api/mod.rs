@@ -32,6 +32,7 @@ mod typed_call;
 
 pub use crate::key_pin::KeyPin;
 pub use address::ServiceAddress;
+pub(crate) use address::working_folder;
 pub use call::Call;
 pub use call_id::{CallId, InvalidCallId};
 pub use call_site::CallSite;
