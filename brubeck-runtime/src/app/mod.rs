@@ -35,7 +35,6 @@ pub use hook::{Hook, Proceed};
 pub use limits::Limits;
 pub use run::{Handle, Running};
 #[cfg(feature = "services")]
-#[cfg(feature = "services")]
 pub use service::Service;
 pub use tower::AppService;
 
