@@ -32,6 +32,8 @@ pub enum Holder {
     Process(u32),
     /// Another process, whose id is not known.
     AnotherProcess,
+    /// Another process, or a socket of this process that does not belong to this crate.
+    Unknown,
 }
 
 impl fmt::Display for BindError {
@@ -68,6 +70,9 @@ impl fmt::Display for Holder {
             Self::Process(id) => write!(
                 f,
                 "it is already in use by process {id}; stop that process, or choose another address"
+            ),
+            Self::Unknown => f.write_str(
+                "it is already in use by another process, or by another socket of this one; stop it, or choose another address",
             ),
             Self::AnotherProcess => f.write_str(
                 "it is already in use by another process; stop that process, or choose another address",

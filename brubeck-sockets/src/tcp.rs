@@ -132,7 +132,7 @@ fn holder_of(address: SocketAddr) -> Holder {
     if own_addresses().iter().any(overlaps) {
         Holder::ThisProcess
     } else {
-        Holder::AnotherProcess
+        Holder::Unknown
     }
 }
 
@@ -254,7 +254,7 @@ mod tests {
         let other: SocketAddr = ([127, 0, 0, 2], taken.port()).into();
         let refused = bind(&[other, taken], TcpOptions::default());
         assert!(
-            matches!(refused, Err(BindError::InUse(Holder::AnotherProcess))),
+            matches!(refused, Err(BindError::InUse(Holder::Unknown))),
             "{refused:?}"
         );
         let own = OwnAddresses::new(vec![taken]);

@@ -245,9 +245,10 @@ async fn starts_again_at_once(
     }
 }
 
-fn free_port() -> u16 {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
+/// Returns an address that no other test uses, also while it is free.
+fn own_address(host: &str) -> String {
+    let listener = std::net::TcpListener::bind((host, 0)).unwrap();
+    listener.local_addr().unwrap().to_string()
 }
 
 fn start_rounds() -> usize {
@@ -262,7 +263,7 @@ async fn service_starts_again_at_once_after_a_failed_start_and_a_drop() {
         app.start(Service::bind(&path, SECRET)).await
     })
     .await;
-    let port = format!("tcp://127.0.0.1:{}", free_port());
+    let port = format!("tcp://{}", own_address("127.0.14.1"));
     starts_again_at_once(start_rounds(), async |app| {
         app.start(Service::bind(&port, SECRET)).await
     })
@@ -274,7 +275,7 @@ async fn http_starts_again_at_once_after_a_failed_start_and_a_drop() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("socket");
     starts_again_at_once(start_rounds(), async |app| app.start(Http::unix(&path)).await).await;
-    let port = format!("127.0.0.1:{}", free_port());
+    let port = own_address("127.0.14.2");
     starts_again_at_once(start_rounds(), async |app| app.start(Http::bind(&port)).await).await;
 }
 
@@ -317,9 +318,8 @@ async fn refused_address_names_the_reason() {
         assert!(text.contains("not a socket file"), "{text}");
     }
 
-    let running = app().start(Http::bind("127.0.0.1:0")).await.unwrap();
-    let port = running.address().rsplit(':').next().unwrap().to_owned();
-    let taken = format!("127.0.0.1:{port}");
+    let running = app().start(Http::bind("127.0.14.3:0")).await.unwrap();
+    let taken = running.address().trim_start_matches("http://").to_owned();
     let text = error(app().start(Http::bind(&taken)).await).await;
     assert!(text.contains("this process uses the port"), "{text}");
     let text = error(app().start(Service::bind(format!("tcp://{taken}"), SECRET)).await).await;

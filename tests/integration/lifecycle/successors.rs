@@ -103,9 +103,10 @@ async fn successor_of_a_service(address: &str) {
     second.stop().await.unwrap();
 }
 
-fn free_port() -> u16 {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
+/// Returns an address that no other test uses, also while it is free.
+fn own_address(host: &str) -> String {
+    let listener = std::net::TcpListener::bind((host, 0)).unwrap();
+    listener.local_addr().unwrap().to_string()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -114,8 +115,8 @@ async fn successor_of_a_draining_service_gets_the_calls() {
     let path = format!("ipc://{}", folder.path().join("socket").display());
     with_timeout(successor_of_a_service(&path)).await;
     with_timeout(successor_of_a_service(&format!(
-        "tcp://127.0.0.1:{}",
-        free_port()
+        "tcp://{}",
+        own_address("127.0.14.4")
     )))
     .await;
 }
@@ -168,7 +169,7 @@ async fn successor_of_a_draining_server_gets_the_requests() {
         folder.path().join("socket").to_str().unwrap(),
     ))
     .await;
-    with_timeout(successor_of_a_server(&format!("127.0.0.1:{}", free_port()))).await;
+    with_timeout(successor_of_a_server(&own_address("127.0.14.5"))).await;
 }
 
 /// Returns the time until the path can be connected to. The clock is paused, so this waits for no real time.
