@@ -18,33 +18,71 @@ pub(crate) struct ItemFn {
 /// Returns the attributes of an item that everything generated for it inherits: `cfg`, and the lints that the user allows. A lint that the
 /// user expects need not occur in generated code.
 pub(crate) fn inherited(attributes: &[Attribute]) -> Vec<TokenStream> {
+    selected(attributes, |meta| {
+        let Meta::List(list) = meta else { return None };
+        let (path, tokens) = (&list.path, &list.tokens);
+        if path.is_ident("cfg") || path.is_ident("allow") {
+            return Some(quote!(#meta));
+        }
+        path.is_ident("expect").then(|| quote!(allow(#tokens)))
+    })
+}
+
+/// Returns the attribute `#[deprecated]` of an item, for what its callers use.
+pub(crate) fn deprecated(attributes: &[Attribute]) -> Vec<TokenStream> {
+    selected(attributes, |meta| {
+        meta.path().is_ident("deprecated").then(|| quote!(#meta))
+    })
+}
+
+/// Returns the attribute `#[doc(hidden)]` of an item, for the items that belong to it.
+pub(crate) fn hidden(attributes: &[Attribute]) -> Vec<TokenStream> {
+    selected(attributes, |meta| match meta {
+        Meta::List(list) if list.path.is_ident("doc") && list.tokens.to_string() == "hidden" => {
+            Some(quote!(#meta))
+        }
+        _ => None,
+    })
+}
+
+/// Returns the attributes that the function selects, also those within `cfg_attr`.
+fn selected(attributes: &[Attribute], select: impl Fn(&Meta) -> Option<TokenStream>) -> Vec<TokenStream> {
     attributes
         .iter()
-        .filter_map(|attribute| inherited_meta(&attribute.meta))
+        .filter_map(|attribute| selected_meta(&attribute.meta, &select))
         .map(|meta| quote!(#[#meta]))
         .collect()
 }
 
-fn inherited_meta(meta: &Meta) -> Option<TokenStream> {
-    let path = meta.path();
-    let Meta::List(list) = meta else { return None };
-    let tokens = &list.tokens;
-    if path.is_ident("cfg") || path.is_ident("allow") {
-        return Some(quote!(#meta));
+fn selected_meta(meta: &Meta, select: &impl Fn(&Meta) -> Option<TokenStream>) -> Option<TokenStream> {
+    if !meta.path().is_ident("cfg_attr") {
+        return select(meta);
     }
-    if path.is_ident("expect") {
-        return Some(quote!(allow(#tokens)));
-    }
-    if !path.is_ident("cfg_attr") {
-        return None;
-    }
-    let metas = Punctuated::<Meta, Token![,]>::parse_terminated
-        .parse2(tokens.clone())
-        .ok()?;
+    let metas = conditional_metas(meta)?;
     let mut metas = metas.iter();
     let predicate = metas.next()?;
-    let inner: Vec<TokenStream> = metas.filter_map(inherited_meta).collect();
+    let inner: Vec<TokenStream> = metas.filter_map(|meta| selected_meta(meta, select)).collect();
     (!inner.is_empty()).then(|| quote!(cfg_attr(#predicate, #(#inner),*)))
+}
+
+/// Returns the predicate of a `cfg_attr`, and the attributes that it adds.
+fn conditional_metas(meta: &Meta) -> Option<Punctuated<Meta, Token![,]>> {
+    let Meta::List(list) = meta else { return None };
+    Punctuated::<Meta, Token![,]>::parse_terminated
+        .parse2(list.tokens.clone())
+        .ok()
+}
+
+/// Returns `true` for a `cfg_attr` that adds the attribute of this name.
+pub(crate) fn adds(attribute: &Attribute, name: &str) -> bool {
+    fn within(meta: &Meta, name: &str) -> bool {
+        meta.path().is_ident("cfg_attr")
+            && conditional_metas(meta).is_some_and(|metas| {
+                let mut metas = metas.iter().skip(1);
+                metas.any(|meta| meta.path().is_ident(name) || within(meta, name))
+            })
+    }
+    within(&attribute.meta, name)
 }
 
 /// Returns `true` if an item may be absent.
@@ -61,13 +99,6 @@ pub(crate) fn docs(attributes: &[Attribute]) -> impl Iterator<Item = &Attribute>
         .filter(|attribute| attribute.path().is_ident("doc"))
 }
 
-/// Returns the attribute `#[deprecated]` of an item.
-pub(crate) fn deprecated(attributes: &[Attribute]) -> Option<&Attribute> {
-    attributes
-        .iter()
-        .find(|attribute| attribute.path().is_ident("deprecated"))
-}
-
 /// Returns the types of the arguments without `self`.
 pub(crate) fn argument_types(sig: &Signature) -> impl Iterator<Item = &Type> {
     sig.inputs.iter().filter_map(|input| match input {
@@ -80,6 +111,8 @@ pub(crate) fn argument_types(sig: &Signature) -> impl Iterator<Item = &Type> {
 pub(crate) fn identifier(name: &str, span: Span) -> Ident {
     match syn::parse_str::<Ident>(name) {
         Err(_) if !matches!(name, "crate" | "super" | "self" | "_") => Ident::new_raw(name, span),
+        // A keyword since the edition 2024, which `syn` does not know.
+        _ if name == "gen" => Ident::new_raw(name, span),
         _ => Ident::new(name, span),
     }
 }
@@ -109,6 +142,11 @@ impl ToTokens for ItemFn {
 impl ItemFn {
     pub(crate) fn body(&self) -> &TokenStream {
         &self.body
+    }
+
+    /// Replaces the body by one without errors.
+    pub(crate) fn clear_body(&mut self) {
+        self.body = quote!({ ::core::panic!() });
     }
 
     pub(crate) fn name(&self) -> &Ident {

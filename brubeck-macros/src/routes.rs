@@ -169,7 +169,7 @@ fn table(items: &[ListItem]) -> TokenStream {
     let checks = checks(items, &names);
     quote! {{
         #(#routes)*
-        const __LEN: usize = 0 #(+ #counts)*;
+        const __LEN: ::core::primitive::usize = 0 #(+ #counts)*;
         #checks
         // If the table has another state than its constant, rustc names the type of this local, `Routes<..>`, and not that of the
         // entries.
@@ -217,8 +217,8 @@ fn prefixed(prefix: &LitStr, table: &Expr, name: &Ident) -> TokenStream {
                 encoded: #encoded,
             };
             const SPECS: [&priv::Spec; #table.len()] = specs(#table);
-            const AUTOMATA: [u8; automata_len(PREFIX, &SPECS)] = automata(PREFIX, &SPECS);
-            const TEXTS: [u8; texts_len(PREFIX, &SPECS)] = texts(PREFIX, &SPECS);
+            const AUTOMATA: [::core::primitive::u8; automata_len(PREFIX, &SPECS)] = automata(PREFIX, &SPECS);
+            const TEXTS: [::core::primitive::u8; texts_len(PREFIX, &SPECS)] = texts(PREFIX, &SPECS);
             prefixed_specs(PREFIX, &SPECS, &AUTOMATA, &TEXTS)
         };
     }
@@ -249,7 +249,7 @@ pub(crate) fn expand_serves(input: TokenStream) -> TokenStream {
         quote! {
             const _: () = {
                 use priv::check_served;
-                const LEN: usize = #routes.len();
+                const LEN: ::core::primitive::usize = #routes.len();
                 #[allow(long_running_const_eval)]
                 const _: () = #check;
             };
@@ -286,11 +286,11 @@ fn checks(items: &[ListItem], names: &[Ident]) -> TokenStream {
                 #[allow(unused_imports)]
                 use priv::{Routed, Spec, emit_error, first_errors, join_specs, spec_references, specs, shadow_checks};
                 // A static is evaluated once; a constant would be evaluated again for each check.
-                static COUNTS: [usize; #len] = [#(#counts),*];
+                static COUNTS: [::core::primitive::usize; #len] = [#(#counts),*];
                 static SPECS: [&Spec; __LEN] = join_specs(&[#(#specs),*]);
                 #[allow(long_running_const_eval)]
-                static SHADOW_CHECKS: [u32; __LEN] = shadow_checks(&SPECS, &COUNTS);
-                static FIRST_ERRORS: [usize; #len] = first_errors(&SHADOW_CHECKS, &COUNTS);
+                static SHADOW_CHECKS: [::core::primitive::u32; __LEN] = shadow_checks(&SPECS, &COUNTS);
+                static FIRST_ERRORS: [::core::primitive::usize; #len] = first_errors(&SHADOW_CHECKS, &COUNTS);
                 #(#reports)*
             };
         };

@@ -2,6 +2,7 @@
 
 use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote};
+use syn::ext::IdentExt;
 use syn::spanned::Spanned;
 use syn::{GenericArgument, Path, PathArguments, Type, TypeReference};
 
@@ -69,6 +70,61 @@ pub(crate) fn is_primitive(name: &str) -> bool {
         "u64", "u128", "usize",
     ];
     PRIMITIVES.contains(&name)
+}
+
+/// Returns what a name is that code of any module may use, also the code that derives and other macros generate: a primitive type, a type or
+/// trait of the prelude, or a crate that is always there.
+pub(crate) fn common_name(name: &str) -> Option<&'static str> {
+    const PRELUDE: [&str; 36] = [
+        "Option",
+        "Result",
+        "String",
+        "Vec",
+        "Box",
+        "Send",
+        "Sync",
+        "Sized",
+        "Copy",
+        "Clone",
+        "Drop",
+        "Unpin",
+        "Fn",
+        "FnMut",
+        "FnOnce",
+        "AsyncFn",
+        "AsyncFnMut",
+        "AsyncFnOnce",
+        "Iterator",
+        "IntoIterator",
+        "DoubleEndedIterator",
+        "ExactSizeIterator",
+        "Extend",
+        "FromIterator",
+        "From",
+        "Into",
+        "TryFrom",
+        "TryInto",
+        "AsRef",
+        "AsMut",
+        "Default",
+        "ToString",
+        "ToOwned",
+        "PartialEq",
+        "PartialOrd",
+        "Future",
+    ];
+    if is_primitive(name) {
+        return Some("primitive type");
+    }
+    if PRELUDE.contains(&name) {
+        return Some("type of the prelude");
+    }
+    is_common_crate(name).then_some("crate")
+}
+
+/// Returns `true` for the name of a crate that paths in any module may begin with.
+pub(crate) fn is_common_crate(name: &str) -> bool {
+    matches!(name, "std" | "core" | "brubeck")
 }
 
 /// A kind of type whose values exist in one process only, or have no fixed size.
@@ -228,6 +284,33 @@ pub(crate) fn mentions(tokens: impl ToTokens, word: &str) -> bool {
         })
     }
     any(tokens.to_token_stream(), word)
+}
+
+/// Returns `true` if a path in the tokens begins with this name and has more segments. The request builder of a handler, `slow::request`, is
+/// none of these.
+pub(crate) fn begins_path(tokens: &impl ToTokens, name: &str) -> bool {
+    fn any(tokens: TokenStream, name: &str) -> bool {
+        let tokens: Vec<TokenTree> = tokens.into_iter().collect();
+        let is_punct = |index: Option<usize>, char: char| {
+            let token = index.and_then(|index| tokens.get(index));
+            matches!(token, Some(TokenTree::Punct(punct)) if punct.as_char() == char)
+        };
+        tokens.iter().enumerate().any(|(index, token)| match token {
+            TokenTree::Ident(ident) => {
+                let (before, second_before) = (index.checked_sub(1), index.checked_sub(2));
+                let is_segment = is_punct(before, ':') && is_punct(second_before, ':');
+                let is_method = is_punct(before, '.') && !is_punct(second_before, '.');
+                let is_lifetime = is_punct(before, '\'');
+                let continues = is_punct(Some(index + 1), ':') && is_punct(Some(index + 2), ':');
+                let is_builder =
+                    matches!(tokens.get(index + 3), Some(TokenTree::Ident(next)) if next == "request");
+                continues && !is_segment && !is_method && !is_lifetime && !is_builder && ident.unraw() == name
+            }
+            TokenTree::Group(group) => any(group.stream(), name),
+            _ => false,
+        })
+    }
+    any(tokens.to_token_stream(), name)
 }
 
 /// Returns the fix for an error text if the type borrows something that is not `'static`, and `None` otherwise.

@@ -19,7 +19,7 @@ pub use crate::method::{Kind, Method};
 #[cfg(not(feature = "templates"))]
 pub use crate::missing::NeedsTemplates;
 pub use crate::response::call::operation_response;
-pub use crate::response::{Answers, IntoReply, Rejection, Response};
+pub use crate::response::{Answers, IntoReply, Rejection, Response, check_sendable};
 pub use crate::routing::{
     BoxFuture, Checked, ContractRoutes, Entry, HandlerFn, Listed, ListedRoute, NowaitCalls, RouteHandler,
     RouteMatcher, Routes, TablePrefix, UrlRoute, automata, automata_len, check_answered, check_body,

@@ -1,6 +1,7 @@
 //! The arguments of `#[call(..)]`, which is above each operation of a contract.
 
 use crate::error::Errors;
+use crate::item::adds;
 use crate::keys::{Grammar, Key, Wants};
 use crate::method::{Kind, check_method};
 use std::time::Duration;
@@ -55,6 +56,14 @@ pub(super) fn call_args(function: &TraitItemFn, errors: &Errors) -> CallArgs {
         timeout: None,
         idempotent: false,
     };
+    if let Some(attribute) = function.attrs.iter().find(|attr| adds(attr, "call")) {
+        errors.on(
+            attribute,
+            "`#[call]` cannot be in a `#[cfg_attr]`, because the macro does not know the condition\n\
+             help: write two operations, each with its own `#[cfg(..)]` and `#[call(..)]`",
+        );
+        return call;
+    }
     let mut attributes = function.attrs.iter().filter(|attr| is_call(attr));
     let Some(attribute) = attributes.next() else {
         errors.on(name, needs_path(name));
@@ -98,8 +107,13 @@ fn needs_path(name: &Ident) -> String {
     )
 }
 
-pub(super) fn is_call(attribute: &Attribute) -> bool {
+fn is_call(attribute: &Attribute) -> bool {
     attribute.path().is_ident("call")
+}
+
+/// Returns `true` for an attribute that the trait cannot keep.
+pub(super) fn mentions_call(attribute: &Attribute) -> bool {
+    is_call(attribute) || adds(attribute, "call")
 }
 
 /// Parses a duration such as `500ms`, `5s` or `2m`. Returns `None` for zero and for text that is not a duration.

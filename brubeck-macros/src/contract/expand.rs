@@ -1,11 +1,11 @@
 //! Generates the trait, the module of its operations, and its client. Nothing can fail here.
 
-use super::call::is_call;
+use super::call::mentions_call;
 use super::lower::{Operation, OperationArgument, Returned, is_plain, is_repeated, may_be_unsized};
 use crate::automaton::encode;
 use crate::crate_path::CratePath;
 use crate::handler::pattern_spec;
-use crate::item::{deprecated, docs, identifier, inherited, is_conditional};
+use crate::item::{deprecated, docs, hidden, identifier, inherited, is_conditional};
 use crate::method::Kind;
 use crate::pattern::PatternSegment;
 use crate::schema::schema;
@@ -64,7 +64,7 @@ fn definition(contract: &ItemTrait) -> TokenStream {
     contract.unsafety = None;
     for item in &mut contract.items {
         if let TraitItem::Fn(function) = item {
-            function.attrs.retain(|attribute| !is_call(attribute));
+            function.attrs.retain(|attribute| !mentions_call(attribute));
             function.default = None;
             function.semi_token = Some(Token![;](Span::call_site()));
             function.sig.constness = None;
@@ -152,8 +152,10 @@ fn operations_module(
         #[allow(dead_code)]
         pub(super) static __OPERATIONS: [&priv::Spec; #len] = OPERATIONS;
     });
+    let hidden = hidden(&contract.attrs);
     quote! {
         #[doc = #doc]
+        #(#hidden)*
         #outer mod #module {
             #parent
             #items
@@ -223,20 +225,27 @@ fn operation_struct(vis: &TokenStream, index: usize, operation: &Operation<'_>) 
     let name = &operation.function.sig.ident;
     let docs = docs(&operation.function.attrs);
     let conditions = inherited(&operation.function.attrs);
-    let fields =
-        operation
-            .arguments
-            .iter()
-            .enumerate()
-            .map(|(argument, OperationArgument { docs, name, ty, .. })| {
-                let doc = format!("`{}: {}`", name.unraw(), types::text(ty));
-                quote! {
-                    #(#docs)*
-                    #[doc = ""]
-                    #[doc = #doc]
-                    #vis #name: <__Contract as priv::ArgumentType<#index, #argument>>::Type
-                }
-            });
+    let fields = operation.arguments.iter().enumerate().map(
+        |(
+            argument,
+            OperationArgument {
+                docs,
+                allowed,
+                name,
+                ty,
+                ..
+            },
+        )| {
+            let doc = format!("`{}: {}`", name.unraw(), types::text(ty));
+            quote! {
+                #(#docs)*
+                #[doc = ""]
+                #[doc = #doc]
+                #(#allowed)*
+                #vis #name: <__Contract as priv::ArgumentType<#index, #argument>>::Type
+            }
+        },
+    );
     quote! {
         #(#docs)*
         #(#conditions)*
@@ -481,6 +490,7 @@ fn entry(contract: &Ident, module: &Ident, operation: &Operation<'_>) -> TokenSt
 fn client(contract: &ItemTrait, module: &Ident, client: &Ident, operations: &[Operation<'_>]) -> TokenStream {
     let (vis, name) = (&contract.vis, &contract.ident);
     let conditions = inherited(&contract.attrs);
+    let (hidden, deprecated_client) = (hidden(&contract.attrs), deprecated(&contract.attrs));
     let doc = format!("A client of services that implement [`{name}`].");
     let doc_state = "As an argument of a handler, it is provided by the state of the application.";
     let calls = operations.iter().map(|operation| {
@@ -489,14 +499,15 @@ fn client(contract: &ItemTrait, module: &Ident, client: &Ident, operations: &[Op
         let conditions = inherited(&operation.function.attrs);
         let deprecated = deprecated(&operation.function.attrs);
         let names: Vec<_> = operation.arguments.iter().map(|argument| argument.name).collect();
-        let arguments = operation
-            .arguments
-            .iter()
-            .map(|OperationArgument { name, ty, .. }| quote!(#name: #ty));
+        let arguments = operation.arguments.iter().map(
+            |OperationArgument {
+                 allowed, name, ty, ..
+             }| quote!(#(#allowed)* #name: #ty),
+        );
         quote! {
             #(#docs)*
             #(#conditions)*
-            #deprecated
+            #(#deprecated)*
             #vis fn #function(&self, #(#arguments),*) -> priv::TypedCall<#module::#function> {
                 priv::TypedCall::new(&self.client, #module::#function { #(#names),* })
             }
@@ -506,13 +517,15 @@ fn client(contract: &ItemTrait, module: &Ident, client: &Ident, operations: &[Op
         #[doc = #doc]
         #[doc = ""]
         #[doc = #doc_state]
+        #(#hidden)*
         #(#conditions)*
+        #(#deprecated_client)*
         #[derive(::core::clone::Clone, ::core::fmt::Debug)]
         #vis struct #client {
             client: priv::Client,
         }
         #(#conditions)*
-        #[allow(missing_docs)]
+        #[allow(missing_docs, deprecated)]
         impl #client {
             /// Returns a client that makes its calls with this untyped one.
             #vis const fn new(client: priv::Client) -> Self {
@@ -529,6 +542,7 @@ fn client(contract: &ItemTrait, module: &Ident, client: &Ident, operations: &[Op
             #(#calls)*
         }
         #(#conditions)*
+        #[allow(deprecated)]
         impl<__S> priv::FromMessage<__S> for #client
         where
             __S: priv::Provides<#client> + priv::AppState,

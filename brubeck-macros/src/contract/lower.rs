@@ -3,9 +3,10 @@
 use super::call::call_args;
 use super::path::CallPath;
 use crate::error::{Errors, suggest};
-use crate::item::{docs, is_conditional};
+use crate::item::{argument_types, docs, inherited, is_conditional};
 use crate::pattern::Pattern;
 use crate::types::{self, LocalType};
+use proc_macro2::TokenStream;
 use std::time::Duration;
 use syn::ext::IdentExt;
 use syn::{
@@ -34,6 +35,8 @@ pub(super) struct Returned<'a> {
 
 pub(super) struct OperationArgument<'a> {
     pub(super) docs: Vec<&'a Attribute>,
+    /// The lints that the argument allows.
+    pub(super) allowed: Vec<TokenStream>,
     pub(super) name: &'a Ident,
     pub(super) ty: &'a Type,
     /// The index of the path parameter that the argument fills. `None` if the argument is sent by name.
@@ -115,15 +118,26 @@ fn check_trait(contract: &ItemTrait, errors: &Errors) -> bool {
     }
     let name = &contract.ident;
     let module = super::expand::module_name(name);
+    let renamed = format!("rename the trait, for example `{}Service`", name.unraw());
     let (problem, help) = if name.unraw() == module {
-        (
-            "which is the same".to_owned(),
-            "write the name of the trait in camel case",
-        )
+        let has_case = module.chars().any(char::is_lowercase);
+        let help = if has_case {
+            "write the name of the trait in camel case"
+        } else {
+            &renamed
+        };
+        ("which is the same".to_owned(), help)
     } else if matches!(module.as_str(), "crate" | "super" | "self") {
         (
             format!("and no module can be called `{module}`"),
             "rename the trait",
+        )
+    } else if types::is_common_crate(&module) {
+        (format!("which hides the crate `{module}`"), "rename the trait")
+    } else if contract.items.iter().any(|item| uses_name(item, &module)) {
+        (
+            "which hides something of the same name that its operations use".to_owned(),
+            "begin the path with `::` if it is a crate, or rename the trait",
         )
     } else {
         return true;
@@ -135,6 +149,20 @@ fn check_trait(contract: &ItemTrait, errors: &Errors) -> bool {
         ),
     );
     false
+}
+
+/// Returns `true` if the types of an operation begin with this name.
+fn uses_name(item: &TraitItem, name: &str) -> bool {
+    let TraitItem::Fn(function) = item else {
+        return false;
+    };
+    let output = match &function.sig.output {
+        ReturnType::Type(_, ty) => Some(&**ty),
+        ReturnType::Default => None,
+    };
+    argument_types(&function.sig)
+        .chain(output)
+        .any(|ty| types::begins_path(ty, name))
 }
 
 /// Checks that the name of an operation does not collide with generated names, which are those of the client and of the module.
@@ -262,6 +290,7 @@ fn arguments<'a>(sig: &'a Signature, errors: &Errors) -> Vec<OperationArgument<'
                 }
                 arguments.push(OperationArgument {
                     docs: docs(&typed.attrs).collect(),
+                    allowed: inherited(&typed.attrs),
                     name,
                     ty,
                     parameter: None,

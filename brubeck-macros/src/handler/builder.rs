@@ -56,7 +56,7 @@ pub(super) fn builder(route: &Route, function: &ItemFn) -> TokenStream {
                             .with_method(priv::Method::#method),
                     )
                 }
-                #deprecated
+                #(#deprecated)*
                 #start
             }
         };

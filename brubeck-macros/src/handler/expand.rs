@@ -22,7 +22,7 @@ pub(super) fn expand(route: &Route, function: &ItemFn, socket: Option<&SocketOpt
     let conditions = function.conditions();
     let route_type = route_type(route, function);
     let spec = spec(route, function);
-    let checks = checks(route);
+    let checks = checks(route, function);
     let handle = handle(route, function, socket);
     let handles = handles(route, function);
     let builder = builder(route, function);
@@ -158,17 +158,18 @@ fn kind(kind: Kind) -> TokenStream {
 /// Checks each extractor against a state that provides everything. An invalid argument is then an error even if the handler is in no
 /// list, and it is reported only here, because `routes!` evaluates this constant first. The checks are hidden from rust-analyzer, which
 /// would otherwise offer them as definitions.
-fn checks(route: &Route) -> TokenStream {
+fn checks(route: &Route, function: &ItemFn) -> TokenStream {
     let is_checked = |argument: &&Argument| matches!(argument.source, Source::Message | Source::CallResult);
     let arguments = route.arguments.iter().filter(is_checked);
-    let checks: Vec<TokenStream> = arguments.map(|argument| check(route, argument)).collect();
+    let checks = arguments.map(|argument| check(route, argument));
+    let checks: Vec<TokenStream> = checks.chain(check_sendable(route, function)).collect();
     if checks.is_empty() {
         return TokenStream::new();
     }
     let bodies = check_bodies(route);
     quote! {
         #[allow(unexpected_cfgs)]
-        const CHECKED: bool = {
+        const CHECKED: ::core::primitive::bool = {
             #[cfg(not(rust_analyzer))]
             {
                 #[allow(unused_imports)]
@@ -180,6 +181,18 @@ fn checks(route: &Route) -> TokenStream {
             true
         };
     }
+}
+
+/// Checks that a service can send what the handler returns. A message socket answers in messages of its own.
+fn check_sendable(route: &Route, function: &ItemFn) -> Option<TokenStream> {
+    let Target::Pattern { pattern, .. } = &route.target else {
+        return None;
+    };
+    let is_message = pattern.text().starts_with("^/@") || pattern.text().starts_with("^/<");
+    let ty = function.returned().filter(|ty| !types::mentions_impl(ty))?;
+    (route.kind == Kind::Service && !is_message).then(
+        || quote_spanned!(types::span(ty)=> priv::check_sendable(<#ty as priv::IntoReply>::UNSENDABLE);),
+    )
 }
 
 /// Checks that the arguments can read the same body. The error is at the second of two arguments that cannot.
@@ -200,7 +213,7 @@ fn check_bodies(route: &Route) -> TokenStream {
         quote!(#check;)
     });
     quote! {
-        const __BODIES: &[(&str, priv::BodyUse)] = &[#(#uses),*];
+        const __BODIES: &[(&::core::primitive::str, priv::BodyUse)] = &[#(#uses),*];
         #(#checks)*
     }
 }
@@ -319,7 +332,7 @@ fn streams(route: &Route) -> TokenStream {
     let streams: Vec<TokenStream> = streams.collect();
     match streams[..] {
         [] => TokenStream::new(),
-        _ => quote!(const STREAMS: bool = #(#streams)||*;),
+        _ => quote!(const STREAMS: ::core::primitive::bool = #(#streams)||*;),
     }
 }
 
@@ -329,7 +342,7 @@ fn takes_call_errors(route: &Route) -> Option<TokenStream> {
     let takes_errors = arguments.any(|argument| matches!(argument.source, Source::CallResult));
     takes_errors.then(|| {
         quote!(
-            const TAKES_CALL_ERRORS: bool = true;
+            const TAKES_CALL_ERRORS: ::core::primitive::bool = true;
         )
     })
 }

@@ -2,6 +2,7 @@
 //! not fail.
 
 use super::HandlerAttribute;
+use super::shadowing::Hidden;
 use crate::attribute::HandlerArgs;
 use crate::error::{Errors, suggest};
 use crate::item::{ItemFn, argument_types};
@@ -118,14 +119,8 @@ fn check_signature(attribute: HandlerAttribute, args: &HandlerArgs, function: &I
             "a handler must be a safe function, because requests call it\nhelp: remove `unsafe`",
         );
     }
-    if hides_own_types(function) {
-        errors.on(
-            name,
-            format!(
-                "the handler `{name}` hides something of the same name that its signature uses, because a handler is also a type\n\
-                 help: rename the handler"
-            ),
-        );
+    if let Some(hidden) = Hidden::by(function, args.operation.as_ref()) {
+        errors.on(name, hidden.message(function));
     }
     if let Some(second) = function.attrs.iter().find(|attr| is_second_attribute(attr)) {
         errors.on(
@@ -152,14 +147,6 @@ fn check_signature(attribute: HandlerAttribute, args: &HandlerArgs, function: &I
         ),
         None => {}
     }
-}
-
-/// Returns `true` if the type of the handler has the name of a type, module or crate in its signature.
-pub(super) fn hides_own_types(function: &ItemFn) -> bool {
-    let name = function.name().to_string();
-    argument_types(&function.sig)
-        .chain(function.returned())
-        .any(|ty| types::mentions(ty, &name))
 }
 
 /// Returns `true` for a handler attribute below another one. `#[trace]`, `#[connect]` and the like may be attributes of other crates.

@@ -4,6 +4,7 @@ mod builder;
 mod expand;
 mod lower;
 mod nowait;
+mod shadowing;
 mod socket;
 #[cfg(test)]
 mod tests;
@@ -16,6 +17,7 @@ use crate::item::ItemFn;
 use crate::method::Kind;
 use proc_macro2::TokenStream;
 use quote::quote;
+use shadowing::Hidden;
 use socket::SocketOptions;
 
 /// One of the handler attributes.
@@ -133,10 +135,14 @@ pub(crate) fn expand(attribute: HandlerAttribute, args: TokenStream, item: Token
             function
                 .attrs
                 .retain(|attribute| !lower::is_second_attribute(attribute));
+            let hidden = Hidden::by(&function, args.operation.as_ref());
             // An impl block cannot contain the types and constants that go with a function, and a type that hides another one is the
             // reported error.
-            if function.takes_self() || lower::hides_own_types(&function) {
+            if function.takes_self() || hidden.as_ref().is_some_and(Hidden::is_outside_of_body) {
                 return quote!(#[allow(unused_variables)] #function #errors);
+            }
+            if hidden.is_some() {
+                function.clear_body();
             }
             let placeholder = args.crate_path.resolve(function.placeholder());
             quote!(#[allow(unused_variables)] #function #placeholder #errors #keys)

@@ -31,13 +31,16 @@ impl ::brubeck::__private::Routed for primes {
         )
         .at(::core::file!(), ::core::line!());
     #[allow(unexpected_cfgs)]
-    const CHECKED: bool = {
+    const CHECKED: ::core::primitive::bool = {
         #[cfg(not(rust_analyzer))]
         {
             #[allow(unused_imports)]
             use ::brubeck::__private::{ResponseOf, AnyApp, ArgsOf, FromMessage};
             use ::core::marker::PhantomData;
             let _: PhantomData<<Arg<u64> as FromMessage<AnyApp>>::Rejection>;
+            ::brubeck::__private::check_sendable(
+                <Json<Vec<u64>> as ::brubeck::__private::IntoReply>::UNSENDABLE,
+            );
         }
         true
     };

@@ -189,7 +189,7 @@ const _: () = {
 pub struct SlowEchoClient {
     client: ::brubeck::__private::Client,
 }
-#[allow(missing_docs)]
+#[allow(missing_docs, deprecated)]
 impl SlowEchoClient {
     /// Returns a client that makes its calls with this untyped one.
     pub const fn new(client: ::brubeck::__private::Client) -> Self {
@@ -215,6 +215,7 @@ impl SlowEchoClient {
         )
     }
 }
+#[allow(deprecated)]
 impl<__S> ::brubeck::__private::FromMessage<__S> for SlowEchoClient
 where
     __S: ::brubeck::__private::Provides<SlowEchoClient> + ::brubeck::__private::AppState,

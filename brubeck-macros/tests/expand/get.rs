@@ -26,7 +26,7 @@ impl ::brubeck::__private::Routed for user {
         )
         .at(::core::file!(), ::core::line!());
     #[allow(unexpected_cfgs)]
-    const CHECKED: bool = {
+    const CHECKED: ::core::primitive::bool = {
         #[cfg(not(rust_analyzer))]
         {
             #[allow(unused_imports)]
@@ -42,7 +42,9 @@ for user
 where
     State<Db>: ::brubeck::__private::FromMessage<__S>,
 {
-    const STREAMS: bool = <State<Db> as ::brubeck::__private::FromMessage<__S>>::BODY
+    const STREAMS: ::core::primitive::bool = <State<
+        Db,
+    > as ::brubeck::__private::FromMessage<__S>>::BODY
         .is_stream();
     #[allow(deprecated)]
     fn handle(

@@ -20,7 +20,7 @@ impl ::brubeck::__private::Routed for on_slow {
         )
         .at(::core::file!(), ::core::line!());
     #[allow(unexpected_cfgs)]
-    const CHECKED: bool = {
+    const CHECKED: ::core::primitive::bool = {
         #[cfg(not(rust_analyzer))]
         {
             #[allow(unused_imports)]

@@ -6,7 +6,7 @@ const ROUTES: Routes<App> = {
         __Route0Listed,
         { <__Route0Listed as ::brubeck::__private::Routed>::CHECKED },
     > as ::brubeck::__private::Listed>::Handler;
-    const __LEN: usize = 0 + 1 + admin::ROUTES.len();
+    const __LEN: ::core::primitive::usize = 0 + 1 + admin::ROUTES.len();
     #[allow(unexpected_cfgs)]
     const _: () = {
         #[cfg(not(rust_analyzer))]
@@ -16,7 +16,7 @@ const ROUTES: Routes<App> = {
                 Routed, Spec, emit_error, first_errors, join_specs, spec_references,
                 specs, shadow_checks,
             };
-            static COUNTS: [usize; 2usize] = [1, admin::ROUTES.len()];
+            static COUNTS: [::core::primitive::usize; 2usize] = [1, admin::ROUTES.len()];
             static SPECS: [&Spec; __LEN] = join_specs(
                 &[
                     &[&<__Route0 as Routed>::SPEC],
@@ -24,8 +24,14 @@ const ROUTES: Routes<App> = {
                 ],
             );
             #[allow(long_running_const_eval)]
-            static SHADOW_CHECKS: [u32; __LEN] = shadow_checks(&SPECS, &COUNTS);
-            static FIRST_ERRORS: [usize; 2usize] = first_errors(&SHADOW_CHECKS, &COUNTS);
+            static SHADOW_CHECKS: [::core::primitive::u32; __LEN] = shadow_checks(
+                &SPECS,
+                &COUNTS,
+            );
+            static FIRST_ERRORS: [::core::primitive::usize; 2usize] = first_errors(
+                &SHADOW_CHECKS,
+                &COUNTS,
+            );
             const _: () = emit_error(&SPECS, &SHADOW_CHECKS, FIRST_ERRORS[0usize]);
             const _: () = emit_error(&SPECS, &SHADOW_CHECKS, FIRST_ERRORS[1usize]);
         };

@@ -27,13 +27,16 @@ impl ::brubeck::__private::Routed for slow {
         )
         .at(::core::file!(), ::core::line!());
     #[allow(unexpected_cfgs)]
-    const CHECKED: bool = {
+    const CHECKED: ::core::primitive::bool = {
         #[cfg(not(rust_analyzer))]
         {
             #[allow(unused_imports)]
             use ::brubeck::__private::{ResponseOf, AnyApp, ArgsOf, FromMessage};
             use ::core::marker::PhantomData;
             let _: PhantomData<<Json<Echo> as FromMessage<AnyApp>>::Rejection>;
+            ::brubeck::__private::check_sendable(
+                <Reply<Echoed> as ::brubeck::__private::IntoReply>::UNSENDABLE,
+            );
         }
         true
     };

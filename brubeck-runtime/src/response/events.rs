@@ -80,6 +80,10 @@ impl Events {
 }
 
 impl IntoReply for Events {
+    const UNSENDABLE: Option<&'static str> = Some(
+        "a service cannot send `Events`, which are a stream\nhelp: return the events that there are: `Json<Vec<T>>`",
+    );
+
     fn into_reply(self) -> Response {
         let mut response = Response::stream(Status::OK, "text/event-stream", self.0);
         response

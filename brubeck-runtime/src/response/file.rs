@@ -84,6 +84,9 @@ impl File {
 }
 
 impl IntoReply for File {
+    const UNSENDABLE: Option<&'static str> =
+        Some("a service cannot send a `File`\nhelp: read the file, and return `Bytes`");
+
     fn into_reply(self) -> Response {
         Response::new(Status::OK).with_payload(Payload::File(self))
     }

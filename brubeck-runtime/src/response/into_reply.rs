@@ -48,8 +48,9 @@ use std::borrow::Cow;
 /// | `Result<R, E>` | as `R` or `E` | as `R` or `E` |
 /// | `Option<R>` | as `R`, 404 for `None` | as `R`; `None` is as [`Status::NOT_FOUND`] |
 ///
-/// A service handler can return all of them, but services send JSON: text arrives as a JSON string. Bytes that are not UTF-8, a file, and
-/// a stream whose body is not in memory cannot be sent: the caller gets a 500 response, and an error is logged.
+/// Services send JSON: text arrives as a JSON string. A [`#[service_handler]`](../brubeck/attr.service_handler.html) that returns a
+/// [`Page`](crate::Page), a [`File`](crate::File), [`Events`](crate::Events) or a [`Body`] does not compile. A stream in an `http::Response` or
+/// [`Response`] cannot be sent: the caller gets a 500 response, and an error is logged.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a reply",
     label = "a handler must return a type that implements `IntoReply`",
@@ -60,6 +61,24 @@ pub trait IntoReply {
     ///
     /// It cannot fail: an error becomes a response with an error status.
     fn into_reply(self) -> Response;
+
+    /// The error of a service handler that returns the type, if services cannot send it.
+    #[doc(hidden)]
+    const UNSENDABLE: Option<&'static str> = None;
+}
+
+/// Panics, which is a compile error, if services cannot send a reply to their callers. Takes the constant of its type.
+#[doc(hidden)]
+#[track_caller]
+pub const fn check_sendable(unsendable: Option<&'static str>) {
+    if let Some(message) = unsendable {
+        panic!("{}", message);
+    }
+}
+
+/// Returns the first of two errors.
+const fn first(one: Option<&'static str>, other: Option<&'static str>) -> Option<&'static str> {
+    if one.is_some() { one } else { other }
 }
 
 /// A reply with HTML as its content.
@@ -130,6 +149,10 @@ impl IntoReply for Status {
 }
 
 impl IntoReply for Body {
+    const UNSENDABLE: Option<&'static str> = Some(
+        "a service cannot send a `Body`, which may be a stream\nhelp: return `Bytes`, `Vec<u8>` or `String`",
+    );
+
     fn into_reply(self) -> Response {
         Response::stream(Status::OK, "application/octet-stream", self)
     }
@@ -142,24 +165,32 @@ impl IntoReply for http::StatusCode {
 }
 
 impl<R: IntoReply> IntoReply for (Status, R) {
+    const UNSENDABLE: Option<&'static str> = R::UNSENDABLE;
+
     fn into_reply(self) -> Response {
         self.1.into_reply().with_status(self.0)
     }
 }
 
 impl<R: IntoReply> IntoReply for (http::StatusCode, R) {
+    const UNSENDABLE: Option<&'static str> = R::UNSENDABLE;
+
     fn into_reply(self) -> Response {
         self.1.into_reply().with_status(self.0)
     }
 }
 
 impl<R: IntoReply> IntoReply for (http::HeaderMap, R) {
+    const UNSENDABLE: Option<&'static str> = R::UNSENDABLE;
+
     fn into_reply(self) -> Response {
         self.1.into_reply().with_headers(self.0)
     }
 }
 
 impl<N: AsRef<str>, V: AsRef<str>, R: IntoReply, const COUNT: usize> IntoReply for ([(N, V); COUNT], R) {
+    const UNSENDABLE: Option<&'static str> = R::UNSENDABLE;
+
     fn into_reply(self) -> Response {
         self.0
             .iter()
@@ -189,6 +220,8 @@ impl IntoReply for std::convert::Infallible {
 }
 
 impl<R: IntoReply, E: IntoReply> IntoReply for Result<R, E> {
+    const UNSENDABLE: Option<&'static str> = first(R::UNSENDABLE, E::UNSENDABLE);
+
     fn into_reply(self) -> Response {
         match self {
             Ok(reply) => reply.into_reply(),
@@ -198,6 +231,8 @@ impl<R: IntoReply, E: IntoReply> IntoReply for Result<R, E> {
 }
 
 impl<R: IntoReply> IntoReply for Option<R> {
+    const UNSENDABLE: Option<&'static str> = R::UNSENDABLE;
+
     fn into_reply(self) -> Response {
         match self {
             Some(reply) => reply.into_reply(),

@@ -19,7 +19,7 @@ pub use call::Answers;
 pub use events::{Event, Events};
 #[cfg(feature = "files")]
 pub use file::File;
-pub use into_reply::{Html, IntoReply};
+pub use into_reply::{Html, IntoReply, check_sendable};
 pub(crate) use problem::ProblemFormat;
 pub use redirect::Redirect;
 pub use rejection::Rejection;

@@ -94,6 +94,10 @@ pub trait Template {
 pub struct Page<T>(pub T);
 
 impl<T: Template> IntoReply for Page<T> {
+    const UNSENDABLE: Option<&'static str> = Some(
+        "a service cannot send a `Page`\nhelp: return `Json<T>`, and render the page in the web application",
+    );
+
     fn into_reply(self) -> Response {
         let view = View {
             name: T::NAME,

@@ -62,6 +62,61 @@ pub trait Match {
     ) -> Result<u8, Problem>;
 }
 
+/// A deprecated contract: its client warns.
+#[service_client]
+#[deprecated = "use `Match`"]
+#[doc(hidden)]
+pub trait Older {
+    /// Text.
+    #[call("/older")]
+    #[cfg_attr(all(), deprecated = "use `one`")]
+    async fn older(&self, text: String) -> Result<u8, Problem>;
+
+    /// Lints that the user allows.
+    #[call("/lints")]
+    #[expect(clippy::too_many_arguments)]
+    #[allow(non_snake_case)]
+    #[must_use = "the response counts"]
+    #[doc(alias = "lint")]
+    async fn Lints(
+        &self,
+        #[allow(non_snake_case)] firstArgument: u8,
+        #[expect(non_snake_case)] secondArgument: u8,
+        b: u8,
+        c: u8,
+        d: u8,
+        e: u8,
+        f: u8,
+    ) -> Result<u8, Problem>;
+
+    /// Under a condition that holds.
+    #[call("/condition")]
+    #[cfg_attr(any(), cfg(any()))]
+    async fn condition(&self) -> Result<u8, Problem>;
+}
+
+#[service_handler(older::older)]
+async fn serves_a_deprecated_operation(args: Args<older::older>) -> Result<u8, Problem> {
+    Ok(u8::try_from(args.text.len()).unwrap_or(0))
+}
+
+#[response_handler(older::older)]
+async fn takes_responses_of_a_deprecated_operation(response: ServiceResponse<u8>) {
+    let _ = response.body;
+}
+
+#[expect(deprecated)]
+fn calls_a_deprecated_client(older: &OlderClient) -> brubeck::ServiceRequest {
+    older.Lints(1, 2, 3, 4, 5, 6, 7).into_request()
+}
+
+fn calls_a_deprecated_operation(client: &MatchClient) -> brubeck::ServiceRequest {
+    #[expect(deprecated)]
+    client.outdated(1).into_request()
+}
+
+const OLDER: Routes<()> = routes![serves_a_deprecated_operation];
+
 struct Served;
 
 impl Match for Served {
@@ -87,7 +142,8 @@ struct Site {
 fn main() {
     let names: Vec<_> = r#match::OPERATIONS.iter().map(|spec| spec.name).collect();
     assert_eq!(names, ["match::one", "match::outdated"]);
-    assert_eq!((OPERATIONS.len(), ROUTES.len()), (2, 4));
+    assert_eq!((OPERATIONS.len(), ROUTES.len(), OLDER.len(), older::OPERATIONS.len()), (2, 4, 1, 3));
+    let _ = (calls_a_deprecated_client, calls_a_deprecated_operation, takes_responses_of_a_deprecated_operation);
     #[expect(deprecated)]
     let request: brubeck::ServiceRequest = old_call::request(5u32).into(5u8).0;
     let _ = request;

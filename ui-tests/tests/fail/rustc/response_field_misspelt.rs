@@ -5,7 +5,7 @@ use ui_tests::contract::*;
 
 async fn call(slow: SlowEchoClient) {
     let reply = slow.echo("x".into()).await.unwrap();
-    println!("{}", reply.body.txt);
+    println!("{}", reply.txt);
 }
 
 fn main() {}
