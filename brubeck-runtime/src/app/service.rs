@@ -107,6 +107,10 @@ impl Service {
     ///
     /// `brubeck keygen` creates a secret. One that was thought of must have at least 16 characters.
     ///
+    /// A host name is bound at every address that it has on this machine, and a relative path refers to the working directory at this
+    /// time. The file of an `ipc` address is replaced only if the process that left it is dead, removed only if it is still the same file,
+    /// and bound again within five seconds if it is removed while the service runs.
+    ///
     /// The address is bound when the application starts, which fails if it is not a valid endpoint or is in use, if the secret has fewer
     /// than 16 characters, or if the key pair cannot be read.
     pub fn bind(address: impl Into<String>, credentials: impl Into<Credentials>) -> Service {
