@@ -294,14 +294,14 @@ impl<S: Send + Sync + 'static> App<S> {
     /// | [`login_url`](App::login_url) | neither a path that begins with a single `/` nor an `http` or `https` URL |
     /// | [`trusted_proxies`](App::trusted_proxies) | neither an address nor a network nor `unix` |
     /// | [`hosts`](App::hosts), [`trust_origin`](App::trust_origin) | not a host, or not an origin |
-    /// | [`development`](App::development) | not set, and the environment variable `BRUBECK_ENV` is neither `development` nor `production` |
+    /// | [`development`](App::development) | not set, and the environment variable `BRUBECK_ENV` has another value than `development` and `production` |
     ///
     /// Returns one as well if a connection cannot be opened:
     ///
     /// | connection | reason |
     /// |---|---|
     /// | [`Http`](crate::Http) | the address is invalid or cannot be bound, a timeout or limit is 0, the certificate or key for TLS cannot be used, or systemd has passed no socket to `Http::inherited` |
-    /// | [`Service`](crate::Service) | the address is invalid or cannot be bound, the secret has fewer than 16 characters, or a limit is 0 |
+    /// | [`Service`](crate::Service) | the address is invalid or cannot be bound; a secret has fewer than 16 characters; a key pair or an authority cannot be read or accepts no key; a pin is malformed; [`serve_key_for`](crate::Service::serve_key_for) names no operation or several; keys are listed together with [`dialects`](crate::Service::dialects), or the passphrase of the dialects is empty; or a limit is 0 |
     /// | [`LegacyService`](crate::LegacyService) | an address is invalid, or is on another machine without `allow_clear_text`; the passphrase is empty, or the concurrency is 0 |
     /// | [`Mongrel2`](crate::Mongrel2) | an endpoint or the template of [`uploads`](crate::Mongrel2::uploads) is invalid, `keep_alive` is 0, or one of several servers has an empty `recv_ident` |
     ///

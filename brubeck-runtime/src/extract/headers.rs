@@ -78,12 +78,15 @@ impl<S: Send + Sync + 'static> FromMessage<S> for Headers {
 /// The name of the handler argument, with `_` replaced by `-`, is the name of the header: `user_agent: Header<String>` reads
 /// `user-agent`.
 ///
+/// It dereferences to the value: `*user_agent` is the `String`.
+///
 /// Rejects with 400 if the header is missing or cannot be parsed. `Option<Header<T>>` is `None` if the header is missing. If a message has
 /// several headers of the name, the first one is used. In a hook, arguments have no names, so this extractor always rejects.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Header<T>(pub T);
 
 impl<T> Deref for Header<T> {
+    /// The type of the value, such as `u32` for a `Header<u32>`: see the example of [`Header`].
     type Target = T;
 
     fn deref(&self) -> &T {

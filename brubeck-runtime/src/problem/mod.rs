@@ -100,8 +100,9 @@ impl Problem {
     /// assert_eq!(problem.status().to_string(), "409 insufficient funds");
     /// ```
     ///
-    /// The client can see the reason, so it must not contain secrets: it is the member `detail` of the JSON format. A code that is not the
-    /// final status of an HTTP response becomes 500 for HTTP clients: see [`Status::http`]. The caller of a service gets any code.
+    /// The client can see the reason, so it must not contain secrets: it is the member `detail` of the JSON format. HTTP clients get the
+    /// code that [`Status::http`] returns: 400, 401, 404 or 405 for the codes -1 to -4 of the Python original, and 500 for any other code
+    /// that no final response can have. The caller of a service gets any code as it is.
     pub fn new(code: impl Into<Status>, reason: impl Into<Cow<'static, str>>) -> Problem {
         Problem::from(code.into().message(reason))
     }

@@ -93,7 +93,7 @@ impl IntoReply for Events {
     }
 }
 
-/// A server-sent event.
+/// A server-sent event, for [`Events`].
 ///
 /// ```
 /// use brubeck::Event;

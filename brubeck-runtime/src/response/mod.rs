@@ -295,13 +295,17 @@ impl Response {
         &self.status
     }
 
-    /// Returns the headers.
+    /// Returns the headers: the `content-type` of the payload, and those that were added with [`with_header`](Response::with_header),
+    /// [`with_cookie`](Response::with_cookie) or [`headers_mut`](Response::headers_mut).
     ///
     /// ```
-    /// use brubeck::{IntoReply};
+    /// use brubeck::IntoReply;
     ///
     /// assert_eq!("hello".into_reply().headers()["content-type"], "text/plain; charset=utf-8");
     /// ```
+    ///
+    /// Headers that the application and the server add later are not among them, such as the cookies of
+    /// [`Cookies`](crate::Cookies) and `content-length`.
     pub fn headers(&self) -> &HeaderMap {
         &self.headers
     }

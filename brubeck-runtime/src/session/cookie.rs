@@ -66,7 +66,8 @@ pub enum SameSite {
     /// Requests from other sites include the cookie if they open a page in the browser with GET, as a link does. The default.
     #[default]
     Lax,
-    /// Requests from other sites include the cookie. Browsers ignore such a cookie unless it is `Secure`.
+    /// Requests from other sites include the cookie, such as those of a frame on another site. Browsers ignore such a cookie unless it is
+    /// `Secure`, so it always is: [`Cookie::insecure`] has no effect on it.
     None,
 }
 

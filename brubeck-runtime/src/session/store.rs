@@ -50,14 +50,16 @@ use std::time::SystemTime;
 /// An error of the store is logged. The session of that request is empty then, and its changes are lost. The same applies if saving takes more
 /// than ten seconds; reading counts for the timeout of the handler.
 pub trait SessionStore: Send + Sync + 'static {
-    /// Returns the record with this id. Returns `None` if there is no such record.
+    /// Returns the record with this id, 22 characters of base64url. Returns `None` if there is no such record; the session is empty then.
+    /// The example of [`SessionStore`] has an implementation.
     ///
-    /// A record that has expired may be returned; it is ignored.
+    /// A record that has expired may be returned; it is ignored. The function is also called when a session gets a new id, and after
+    /// [`save`](SessionStore::save) has returned `false`.
     ///
     /// # Errors
     ///
-    /// Returns an [`Error`](crate::Error) if the store cannot be read. It is logged, the session of the request is empty, and nothing is
-    /// saved for it.
+    /// Returns an [`Error`](crate::Error) if the store cannot be read. It is logged, and nothing is saved for the request. If it was the
+    /// first reading, the session of the request is empty.
     fn load(&self, id: &str) -> impl Future<Output = Result<Option<SessionRecord>>> + Send;
 
     /// Stores a record if its version is the next one, and returns `true`. Otherwise returns `false` and changes nothing.

@@ -121,7 +121,7 @@ impl<'a> TestRequest<'a> {
         self
     }
 
-    /// Sets the body. The `content-type` stays as it is: without a call of [`header`](Self::header) there is none.
+    /// Sets the body: text, bytes, or a [`Body`](crate::Body) with a stream.
     ///
     /// ```
     /// # use brubeck::prelude::*;
@@ -130,6 +130,10 @@ impl<'a> TestRequest<'a> {
     /// client.post("/echo").body("hello").await.assert_text("hello");
     /// # }
     /// ```
+    ///
+    /// The `content-type` stays as it is: without a call of [`header`](Self::header) a request has none. [`json`](Self::json),
+    /// [`form`](Self::form) and [`multipart`](Self::multipart) set it. A body in memory that is not empty gets a `content-length`, a stream does
+    /// not. [`in_pieces`](Self::in_pieces) sends a body piece by piece.
     pub fn body(mut self, body: impl Into<Body>) -> TestRequest<'a> {
         *self.request.body_mut() = body.into();
         self

@@ -137,8 +137,11 @@ impl TestSite {
     ///
     /// # Errors
     ///
-    /// Returns an [`Error`] if the configuration of an application is not valid, like [`App::start`], if the address of a service is
-    /// not a valid endpoint, or if two services have the same address.
+    /// Returns an [`Error`] if the configuration of an application is not valid, like [`App::start`]; if the address of a service is not a
+    /// valid endpoint, or that of another service; if a limit of a service is 0, its passphrase for [`dialects`](Service::dialects) is empty, a
+    /// pin of [`serve_key`](Service::serve_key) is malformed, or keys are listed together with dialects; or if
+    /// [`serve_key_for`](Service::serve_key_for) does not name exactly one of its operations. The length of a secret and the files of a key
+    /// pair are not checked: connections in memory need neither.
     pub async fn start(self) -> Result<TestSiteHandle> {
         let network = InMemory::default();
         let client_network = network.clone();

@@ -165,7 +165,8 @@ impl ServiceAddress {
         }
     }
 
-    /// Sets the largest request or response body, in bytes. The default is 8 MiB.
+    /// Sets the largest request or response body, in bytes, with the bytes that are sent as parts of it. The default is 8 MiB. A client
+    /// cannot be created with 0.
     ///
     /// ```
     /// use brubeck::ServiceAddress;

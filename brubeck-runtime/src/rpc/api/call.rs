@@ -143,6 +143,9 @@ impl Call {
     /// assert_eq!(request.arguments()["text"], "hello");
     /// # Ok(()) }
     /// ```
+    ///
+    /// The request has the path, the arguments, the body and the headers of the call, but neither its timeout nor its
+    /// [`id`](Call::id). Send it with [`Client::send`](super::Client::send), which starts with a timeout of 10 seconds.
     pub fn into_request(self) -> ServiceRequest {
         self.request
     }

@@ -176,6 +176,9 @@ impl<O: Operation> TypedCall<O> {
     /// # Ok(()) }
     /// # fn main() {}
     /// ```
+    ///
+    /// The request has the path, the arguments, the body and the headers of the call, but neither its timeout nor its
+    /// [`id`](TypedCall::id). Send it with [`Client::send`](super::Client::send), which starts with a timeout of 10 seconds.
     pub fn into_request(self) -> ServiceRequest {
         self.call.into_request()
     }

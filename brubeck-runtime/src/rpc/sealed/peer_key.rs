@@ -148,14 +148,18 @@ impl PeerKey {
         pem("CERTIFICATE", &self.certificate)
     }
 
-    /// Returns the private key in PEM (PKCS #8). It is as secret as the secret itself.
+    /// Returns the private key in PEM (PKCS #8), without its [certificate](PeerKey::certificate_pem).
     ///
     /// ```
     /// # use brubeck::PeerKey;
-    /// let pem = PeerKey::from_secret("TLSd2TQ0DdOZ2JsHyFBq")?.private_key_pem();
-    /// # assert!(pem.ends_with("-----END PRIVATE KEY-----\n"));
+    /// let key = PeerKey::generate()?;
+    /// let same_key = PeerKey::from_pem(&key.private_key_pem())?;
+    /// assert_eq!(same_key.pin(), key.pin());
     /// # Ok::<(), brubeck::Error>(())
     /// ```
+    ///
+    /// Any process that has it can act as this peer: keep it as secret as the secret from which it was derived.
+    /// [`PeerKey::from_pem`] and [`KeyPair::pem`](crate::KeyPair::pem) read it.
     #[must_use]
     pub fn private_key_pem(&self) -> String {
         pem("PRIVATE KEY", &self.pkcs8)

@@ -127,7 +127,9 @@ impl Mongrel2Config {
     /// `template` is a path that ends in `XXXXXX`, which Mongrel2 replaces by random characters.
     /// [`Mongrel2::uploads`](crate::Mongrel2::uploads) needs the same template.
     ///
-    /// A body is large if it exceeds the body limit, which is then at least 64 KiB.
+    /// A body is large if it exceeds the [`body_limit`](Mongrel2Config::body_limit), which is then at least 64 KiB. The folder must exist, and
+    /// Mongrel2 must be able to write to it. The template is not checked here: if it does not end in `XXXXXX`, Mongrel2 starts, and every
+    /// large upload fails.
     pub fn uploads(self, template: impl Into<String>) -> Mongrel2Config {
         self.setting("upload.temp_store", template)
     }
