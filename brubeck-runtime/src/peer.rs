@@ -24,8 +24,8 @@ use std::fmt;
 /// Rejects with 403 if the address is not known; take an `Option<RemoteAddr>` to do without it. In a handler that is not for the web,
 /// it rejects with 500.
 ///
-/// Layers and mounted services find it in the extensions of the request, and so does [`Message::extensions`]. A test sets it with
-/// [`Message::with_extension`]:
+/// Layers and mounted services find it in the extensions of the request, and so does [`Message::extensions`](crate::Message::extensions). A test sets it with
+/// [`Message::with_extension`](crate::Message::with_extension):
 ///
 /// ```
 /// use brubeck::RemoteAddr;

@@ -46,7 +46,7 @@ pub struct CallRequest {
     pub hops: u8,
     /// Allows retries after the call may have run.
     pub idempotent: bool,
-    /// Makes the worker confirm with [`WireMessage::Accepted`] that it accepted the request.
+    /// Makes the worker confirm with [`WireMessage::Accepted`](super::WireMessage::Accepted) that it accepted the request.
     pub nowait: bool,
 }
 
