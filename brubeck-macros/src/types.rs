@@ -286,8 +286,8 @@ pub(crate) fn mentions(tokens: impl ToTokens, word: &str) -> bool {
     any(tokens.to_token_stream(), word)
 }
 
-/// Returns `true` if a path in the tokens begins with this name and has more segments. The request builder of a handler, `slow::request`, is
-/// none of these.
+/// Returns `true` if a path in the tokens begins with this name and has more segments. The request builder of a handler,
+/// `slow::request`, does not count.
 pub(crate) fn begins_path(tokens: &impl ToTokens, name: &str) -> bool {
     fn any(tokens: TokenStream, name: &str) -> bool {
         let tokens: Vec<TokenTree> = tokens.into_iter().collect();

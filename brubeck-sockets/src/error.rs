@@ -9,7 +9,7 @@ use std::io;
 pub enum BindError {
     /// A process listens at the name.
     InUse(Holder),
-    /// There is a socket file, and the system does not tell whether a process listens there. The file is kept.
+    /// There is a socket file, and it cannot be found out whether a process listens there. The file is kept.
     Uncertain(io::Error),
     /// There is a file that is not a socket. The file is kept.
     NotASocket,

@@ -249,7 +249,7 @@ impl Listener {
         accepted
     }
 
-    /// Accepts a connection that waits, without an event of the runtime. Returns `WouldBlock` if there is none.
+    /// Accepts a connection that waits, without an event of the runtime. Returns `WouldBlock` if no connection waits.
     ///
     /// # Errors
     /// Returns the error of the operating system.
@@ -290,7 +290,7 @@ impl SharedListener {
     }
 
     fn close(&self) {
-        // Under the lock: whoever closes it, too, returns only when the address is free.
+        // Under the lock, so that a concurrent call returns only when the address is free, too.
         *self.lock() = ListenerState::default();
     }
 }

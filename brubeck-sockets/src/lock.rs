@@ -7,7 +7,7 @@ use std::path::Path;
 
 /// A lock of a folder, released when dropped.
 ///
-/// The lock is an `flock` of the folder itself. A lock file beside the socket would have to stay for ever, or be removed by a
+/// The lock is an `flock` of the folder itself. A lock file next to the socket would have to stay for ever, or be removed by a
 /// protocol of its own, and in a shared folder one user could not open that of another one. It also excludes threads of this
 /// process from each other, because each lock opens the folder itself.
 #[derive(Debug)]

@@ -15,7 +15,7 @@ pub(crate) enum Probe {
     Gone,
     /// A process listens there.
     InUse(Holder),
-    /// The system does not tell.
+    /// It cannot be found out whether a process listens there.
     Uncertain(io::Error),
 }
 

@@ -184,7 +184,7 @@ impl ServedEndpoint {
     }
 }
 
-/// Releases the endpoint, unless another server has bound it meanwhile.
+/// Releases the endpoint, unless another server has bound it since.
 fn release(slot: &EndpointSlot, server: &Arc<BoundServer>) {
     slot.send_if_modified(|current| {
         let is_own = current.as_ref().is_some_and(|bound| Arc::ptr_eq(bound, server));

@@ -74,7 +74,7 @@ impl fmt::Debug for CallService {
     }
 }
 
-/// Whether a layer has passed a call on to its handler, as an extension of the message.
+/// Set when a layer passes a call on to its handler. An extension of the message.
 #[derive(Clone, Default)]
 struct CallProgress(Arc<AtomicBool>);
 

@@ -350,7 +350,7 @@ enum Protection {
     Sealed,
 }
 
-/// What a service needs to serve, once its settings are checked.
+/// The parts of a service whose settings are checked.
 struct PreparedService {
     config: WorkerConfig,
     application: Arc<InstrumentedApplication>,

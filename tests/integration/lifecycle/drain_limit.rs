@@ -1,8 +1,8 @@
 //! The drain limit bounds the life of a process, whatever its handlers do.
 
-use super::process::Process;
+use super::process::{Process, log_to_stderr};
 use crate::support::served_app::{socket_address, socket_folder};
-use crate::support::{child, with_timeout};
+use crate::support::{Gate, child, with_timeout};
 use brubeck::prelude::*;
 use brubeck::{Events, Service, ServiceAddress, TestSite};
 use futures_util::stream;
@@ -32,9 +32,10 @@ fn park() -> ! {
 }
 
 #[service_handler(work::wait)]
-async fn wait(_args: Args<work::wait>) -> Result<(), Problem> {
+async fn wait(_args: Args<work::wait>, gate: State<Gate>) -> Result<(), Problem> {
     println!("waiting");
-    std::future::pending().await
+    gate.0.pass().await;
+    Ok(())
 }
 
 #[service_handler(work::wait_blocking, blocking)]
@@ -59,7 +60,7 @@ async fn news() -> Events {
     Events::new(stream::pending())
 }
 
-const SERVICE: Routes<()> = routes![wait, wait_blocking, block];
+const SERVICE: Routes<Gate> = routes![wait, wait_blocking, block];
 const WEB: Routes<()> = routes![page, news];
 
 /// The child process: a service and a web application. It ends with the code 4 if requests were given up.
@@ -68,10 +69,7 @@ fn child_process() {
     if !child::is_child(child_process) {
         return;
     }
-    tracing_subscriber::fmt()
-        .with_ansi(false)
-        .with_writer(std::io::stderr)
-        .init();
+    log_to_stderr();
     let address = std::env::var(ADDRESS).unwrap();
     let limit = Duration::from_millis(std::env::var(LIMIT).unwrap().parse().unwrap());
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -80,7 +78,7 @@ fn child_process() {
         .build()
         .unwrap();
     let ended = runtime.block_on(async {
-        let service = App::new(SERVICE, ()).drain(limit);
+        let service = App::new(SERVICE, Gate::new()).drain(limit);
         let service = service.start(Service::bind(&address, SECRET)).await.unwrap();
         let web = App::new(WEB, ()).drain(limit);
         let web = web.start(Http::bind("127.0.0.1:0")).await.unwrap();
@@ -163,10 +161,11 @@ async fn open_event_stream_ends_with_the_drain_and_is_no_failure() {
 
 #[tokio::test(start_paused = true)]
 async fn test_site_stops_within_the_drain_limits_of_its_applications() {
+    let gate = Gate::new();
     let site = TestSite::of(App::new(WEB, ()).drain(Duration::from_secs(1)))
         .service(
             Service::bind("ipc://run/work", SECRET),
-            App::new(SERVICE, ()).drain(Duration::from_secs(5)),
+            App::new(SERVICE, gate.clone()).drain(Duration::from_secs(5)),
         )
         .start()
         .await
@@ -175,7 +174,7 @@ async fn test_site_stops_within_the_drain_limits_of_its_applications() {
     let work = WorkClient::new(site.client(&address).unwrap());
     let mut events = site.browser().get("/news").events().await;
     let call = tokio::spawn(async move { work.wait().await });
-    tokio::time::sleep(Duration::from_millis(100)).await;
+    gate.wait_for_arrivals(1).await;
     let started = Instant::now();
     site.stop().await;
     assert_eq!(started.elapsed(), Duration::from_secs(5));

@@ -1,5 +1,6 @@
 //! The addresses of an application: what is removed when it ends, and when the next start can have them.
 
+use super::process::own_address;
 use crate::support::{child, env_number, with_timeout};
 use brubeck::prelude::*;
 use brubeck::{Client, Connection, Dialect, Service, ServiceAddress};
@@ -243,12 +244,6 @@ async fn starts_again_at_once(
             .unwrap_or_else(|error| panic!("round {round}: {error:?}"));
         running.stop().await.unwrap();
     }
-}
-
-/// Returns an address that no other test uses, also while it is free.
-fn own_address(host: &str) -> String {
-    let listener = std::net::TcpListener::bind((host, 0)).unwrap();
-    listener.local_addr().unwrap().to_string()
 }
 
 fn start_rounds() -> usize {

@@ -84,3 +84,17 @@ impl Process {
         with_timeout(self.child.wait()).await.unwrap()
     }
 }
+
+/// Logs to the standard error, in a process that a test has started.
+pub fn log_to_stderr() {
+    tracing_subscriber::fmt()
+        .with_ansi(false)
+        .with_writer(std::io::stderr)
+        .init();
+}
+
+/// Returns an address that no other test uses, also while it is free.
+pub fn own_address(host: &str) -> String {
+    let listener = std::net::TcpListener::bind((host, 0)).unwrap();
+    listener.local_addr().unwrap().to_string()
+}

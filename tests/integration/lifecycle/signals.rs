@@ -1,6 +1,6 @@
 //! The first signal stops a process gracefully, the next one at once.
 
-use super::process::Process;
+use super::process::{Process, log_to_stderr};
 use crate::support::child;
 use brubeck::Running;
 use brubeck::prelude::*;
@@ -43,10 +43,7 @@ fn child_process() {
     if !child::is_child(child_process) {
         return;
     }
-    tracing_subscriber::fmt()
-        .with_ansi(false)
-        .with_writer(std::io::stderr)
-        .init();
+    log_to_stderr();
     let scenario = std::env::var(SCENARIO).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

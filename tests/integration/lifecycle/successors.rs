@@ -1,5 +1,6 @@
 //! A process that takes over the address of one that drains, and a socket file that is removed while it is served.
 
+use super::process::own_address;
 use crate::support::logs::CapturedLogs;
 use crate::support::{Gate, with_timeout};
 use brubeck::prelude::*;
@@ -101,12 +102,6 @@ async fn successor_of_a_service(address: &str) {
     first.stop().await.unwrap();
     assert_eq!(answering(&client).await, "\"second\"", "{address}");
     second.stop().await.unwrap();
-}
-
-/// Returns an address that no other test uses, also while it is free.
-fn own_address(host: &str) -> String {
-    let listener = std::net::TcpListener::bind((host, 0)).unwrap();
-    listener.local_addr().unwrap().to_string()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

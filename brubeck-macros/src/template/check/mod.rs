@@ -114,7 +114,7 @@ impl<'a> Checker<'a> {
             self.walks += 1;
             self.depth += 1;
             let chain = Rc::new(chain);
-            // What a template has outside of its blocks is not shown if it extends another one, but it runs.
+            // If a template extends another one, its statements outside of blocks run, and their output is not shown.
             for (position, member) in chain.iter().enumerate() {
                 let place = CheckSite {
                     template: member,

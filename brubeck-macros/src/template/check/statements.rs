@@ -181,7 +181,7 @@ impl<'a> Checker<'a> {
             })
     }
 
-    /// Checks what an imported template does outside of its macros. Its macros are checked where they are called, because pages with other
+    /// Checks what an imported template does outside of its macros. Its macros are checked at their calls, because pages with other
     /// fields can share them.
     fn import(&mut self, expr: &Expr<'a>, scope: &mut Scope<'a>, place: &CheckSite<'a>) {
         for name in self.targets(expr, place.template) {

@@ -22,6 +22,7 @@ mod layer;
 pub(crate) mod metrics;
 mod network;
 mod nowait;
+mod object_writer;
 mod request;
 mod response;
 mod runtimes;
@@ -60,7 +61,7 @@ pub(crate) use client::CallerContext;
 #[cfg(feature = "services")]
 pub(crate) use credentials::{CredentialKind, KeySource};
 pub(crate) use network::{OpenLink, ServiceNetwork};
-pub(crate) use request::{JsonObjectWriter, merge_objects};
+pub(crate) use object_writer::{JsonObjectWriter, merge_objects};
 pub(crate) use response::CallTarget;
 pub(crate) use runtimes::RuntimeLinks;
 pub(crate) use timer::DeadlineTimer;

@@ -79,7 +79,7 @@ impl PoolState {
 impl PoolInner {
     fn connect_successor(self: &std::sync::Arc<Self>, peer: PeerId) {
         let mut addresses = self.addresses();
-        // Otherwise the address was removed meanwhile.
+        // If it is not found, the address was removed.
         let Some((endpoint, worker)) = addresses.worker_mut(peer) else {
             return;
         };
@@ -103,7 +103,7 @@ impl PoolInner {
         let Some(connection) = state.workers.get_mut(&successor) else {
             return;
         };
-        // `None` if the successor has opened a session meanwhile.
+        // `None` if the successor has opened a session.
         if connection.succession.predecessor.take().is_none() {
             return;
         }
