@@ -6,9 +6,9 @@ use crate::error::Error;
 use crate::handler::{Application, Connection, OpenConnection, Stop};
 #[cfg(feature = "legacy")]
 use crate::legacy::server as legacy;
-use crate::rpc::api::{Credentials, working_folder};
-use crate::rpc::codec::has_magic;
+use crate::rpc::api::{Credentials, NamedAddress, check_service_name, working_folder};
 use crate::rpc::codec::limits::{MAX_BODY, MAX_FRAMES, MAX_UNADMITTED_MESSAGE};
+use crate::rpc::codec::{ByteStr, has_magic};
 use crate::rpc::core::WorkerConfig;
 use crate::rpc::sealed::{Sealing, pin_in};
 use crate::rpc::server::{
@@ -77,6 +77,8 @@ pub struct Service {
     address: String,
     /// The working directory when the address was given, if it is a relative path.
     folder: Option<PathBuf>,
+    /// The name of the service, if the address has one.
+    name: Option<String>,
     /// Set for an inherited socket: its name, or `None` for the first one.
     #[cfg(feature = "systemd")]
     inherited: Option<Option<String>>,
@@ -102,6 +104,9 @@ impl Service {
     /// let service = Service::bind("tcp://0.0.0.0:9000", "my_shared_secret");
     /// ```
     ///
+    /// `tcp://host:port/name` gives the service a name: callers that expect another one, because their address has it, are refused. See
+    /// [`ServiceAddress::service_name`](crate::ServiceAddress::service_name).
+    ///
     /// Callers use brubeck's protocol. For callers of the Python original see [`dialects`](Service::dialects) and
     /// `brubeck::legacy::Service`.
     ///
@@ -114,10 +119,14 @@ impl Service {
     /// The address is bound when the application starts, which fails if it is not a valid endpoint or is in use, if the secret has fewer
     /// than 16 characters, or if the key pair cannot be read.
     pub fn bind(address: impl Into<String>, credentials: impl Into<Credentials>) -> Service {
-        let address = address.into();
+        let NamedAddress {
+            address,
+            service: name,
+        } = NamedAddress::new(address.into());
         Service {
             folder: working_folder(&address),
             address,
+            name,
             #[cfg(feature = "systemd")]
             inherited: None,
             credentials: credentials.into(),
@@ -492,6 +501,9 @@ impl Service {
 
     fn check(&self) -> crate::Result<()> {
         let serve = || format!("serve at {}", self.address);
+        if let Some(name) = &self.name {
+            check_service_name(name, &serve())?;
+        }
         if let Some(passphrase) = &self.dialects {
             passphrase.check(serve())?;
         }
@@ -538,6 +550,7 @@ impl Service {
         WorkerConfig {
             concurrency: self.concurrency,
             max_body: self.max_body(),
+            service: ByteStr::from(self.name.clone().unwrap_or_default()),
             verified_only: protection == Protection::Sealed,
             max_sessions: self.max_connections.unwrap_or(default.max_sessions),
             // All handlers may respond to the same caller at once.

@@ -170,6 +170,7 @@ fn hello(version: u8) -> Frames {
         heartbeat_ms: 1000,
         max_body: 1 << 20,
         name: ByteStr::default(),
+        service: ByteStr::default(),
     };
     encode(&WireMessage::Hello(hello), Position::NONE).unwrap()
 }
@@ -231,6 +232,35 @@ fn unprotected_caller_is_denied_and_its_calls_say_so() {
     pair.worker_event(WorkerEvent::PeerGone { peer: IDENTITY });
     let answer = pair.send_to_worker(&hello(VERSION));
     assert_eq!(decode(&answer[0]), WireMessage::Denied(Denial::NotSealed));
+}
+
+#[test]
+fn caller_of_another_service_is_denied_and_its_calls_say_so() {
+    let named = |caller: &'static str, worker: &'static str| {
+        let caller = CallerConfig {
+            service: ByteStr::from(caller),
+            ..CallerConfig::default()
+        };
+        let worker = WorkerConfig {
+            service: ByteStr::from(worker),
+            ..WorkerConfig::default()
+        };
+        Pair::new(caller, worker)
+    };
+    for (caller, worker) in [("thumbs", "thumbs"), ("", "thumbs"), ("thumbs", ""), ("", "")] {
+        let mut pair = named(caller, worker);
+        pair.open();
+        assert!(pair.is_ready(), "{caller} {worker}");
+    }
+    let mut pair = named("thumbs", "prices");
+    let [.., denied] = pair.open();
+    assert_eq!(decode(&denied), WireMessage::Denied(Denial::OtherService));
+    assert!(pair.call(1).is_empty());
+    let (_, outcome) = &pair.outcomes[0];
+    assert!(
+        matches!(outcome, Err(CallError::Refused(reason)) if reason.contains("another name")),
+        "{outcome:?}"
+    );
 }
 
 #[test]

@@ -28,8 +28,9 @@ prop_compose! {
         heartbeat_ms in any::<u32>(),
         max_body in any::<u64>(),
         name in text(limits::MAX_NAME),
+        service in text(limits::MAX_NAME),
     ) -> Hello {
-        Hello { version, features, heartbeat_ms, max_body, name }
+        Hello { version, features, heartbeat_ms, max_body, name, service }
     }
 }
 
@@ -86,8 +87,13 @@ fn message() -> impl Strategy<Value = WireMessage> {
     let number = any::<u64>;
     prop_oneof![
         hello().prop_map(WireMessage::Hello),
-        prop::sample::select(vec![Denial::Version, Denial::Full, Denial::NotSealed])
-            .prop_map(WireMessage::Denied),
+        prop::sample::select(vec![
+            Denial::Version,
+            Denial::Full,
+            Denial::NotSealed,
+            Denial::OtherService
+        ])
+        .prop_map(WireMessage::Denied),
         (
             any::<u8>(),
             any::<u32>(),
@@ -353,6 +359,7 @@ fn protocol_document_example_is_exact() {
         heartbeat_ms: 1000,
         max_body: 8 << 20,
         name: ByteStr::from("demo"),
+        service: ByteStr::default(),
     });
     let hello = encode(&hello, Position::NONE).unwrap();
     let position = Position {

@@ -17,4 +17,5 @@ mod pool;
 mod requests;
 mod runtimes;
 mod secrets;
+mod service_names;
 mod test_site;

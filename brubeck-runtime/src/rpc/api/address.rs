@@ -1,6 +1,6 @@
 //! The address of a service and the options of its clients.
 
-use super::{Credentials, Dialect};
+use super::{Credentials, Dialect, NamedAddress, check_service_name};
 use crate::error::Error;
 use crate::secret::Secret;
 use std::path::{Path, PathBuf};
@@ -27,6 +27,10 @@ use std::path::{Path, PathBuf};
 pub struct ServiceAddress {
     address: String,
     more_addresses: Vec<String>,
+    /// The name of the service, if an address has one.
+    service: Option<String>,
+    /// Another name, in a further address.
+    other_service: Option<String>,
     responses: Option<String>,
     /// The working directory when the first relative path was given.
     folder: Option<PathBuf>,
@@ -46,16 +50,18 @@ impl ServiceAddress {
     /// let slow = ServiceAddress::new("tcp://10.0.0.6:9000", "my_shared_secret");
     /// ```
     ///
-    /// `address` is `ipc://path/of/socket` or `tcp://host:port`. A relative path refers to the working directory at this time, also for
-    /// connections that are made later. `credentials` is the secret of the service, as `brubeck keygen` writes
-    /// it, with at least 16 characters, or a [`KeyPair`](crate::KeyPair) of the caller; in a dialect it is the passphrase, which may
-    /// have any length. Both are checked when a client is created, not here.
+    /// `address` is `ipc://path/of/socket` or `tcp://host:port`, or `tcp://host:port/name` with the [name](ServiceAddress::service_name) of the
+    /// service. A relative path refers to the working directory at this time, also for connections that are made later. `credentials` is the secret
+    /// of the service, as `brubeck keygen` writes it, with at least 16 characters, or a [`KeyPair`](crate::KeyPair) of the caller; in a dialect it
+    /// is the passphrase, which may have any length. Both are checked when a client is created, not here.
     pub fn new(address: impl Into<String>, credentials: impl Into<Credentials>) -> ServiceAddress {
-        let address = address.into();
+        let NamedAddress { address, service } = NamedAddress::new(address.into());
         ServiceAddress {
             folder: working_folder(&address),
             address,
             more_addresses: Vec::new(),
+            service,
+            other_service: None,
             responses: None,
             credentials: credentials.into(),
             other_credentials: None,
@@ -84,9 +90,14 @@ impl ServiceAddress {
     ///
     /// A client that uses a [`dialect`](Self::dialect) cannot be created with more than one address.
     pub fn and(mut self, address: impl Into<String>) -> ServiceAddress {
-        let address = address.into();
+        let NamedAddress { address, service } = NamedAddress::new(address.into());
         self.folder = self.folder.or_else(|| working_folder(&address));
         self.more_addresses.push(address);
+        if self.service.is_none() {
+            self.service = service;
+        } else if service.is_some() && service != self.service {
+            self.other_service = service;
+        }
         self
     }
 
@@ -139,7 +150,7 @@ impl ServiceAddress {
     /// requests and one for responses, and any number of workers connect to both. In brubeck's protocol and in the other
     /// dialects responses arrive over the connection of the request, and a client cannot be created with this option.
     pub fn responses_at(self, address: impl Into<String>) -> ServiceAddress {
-        let address = address.into();
+        let NamedAddress { address, .. } = NamedAddress::new(address.into());
         ServiceAddress {
             folder: self.folder.or_else(|| working_folder(&address)),
             responses: Some(address),
@@ -203,7 +214,22 @@ impl ServiceAddress {
         }
     }
 
-    /// Returns the address that was passed to [`new`](ServiceAddress::new).
+    /// Returns the name of the service: the path of an address such as `tcp://10.0.0.6:9000/thumbs`.
+    ///
+    /// ```
+    /// # use brubeck::ServiceAddress;
+    /// let thumbs = ServiceAddress::new("tcp://10.0.0.6:9000/thumbs", "my_shared_secret");
+    /// assert_eq!(thumbs.service_name(), Some("thumbs"));
+    /// assert_eq!(thumbs.address(), "tcp://10.0.0.6:9000");
+    /// ```
+    ///
+    /// A service that was bound with another name refuses this client, so that a wrong port is noticed; one without a name accepts
+    /// it. A name has at most 64 letters, digits, `_`, `-` and `.`. The dialects of the Python original ignore it.
+    pub fn service_name(&self) -> Option<&str> {
+        self.service.as_deref()
+    }
+
+    /// Returns the address that was passed to [`new`](ServiceAddress::new), without the name of the service.
     ///
     /// ```
     /// # use brubeck::ServiceAddress;
@@ -268,6 +294,15 @@ impl ServiceAddress {
     /// Returns an error if an option makes no sense.
     pub(crate) fn check(&self) -> crate::Result<()> {
         let call = || format!("call the service at {}", self.address);
+        if let Some(name) = &self.service {
+            check_service_name(name, &call())?;
+            if let Some(other) = &self.other_service {
+                return Err(Error::new(format!(
+                    "cannot {}: its addresses have the names `{name}` and `{other}`; a client calls one service",
+                    call()
+                )));
+            }
+        }
         let zero = |setting, effect| Err(Error::zero_setting(call(), setting, effect));
         if self.concurrency == Some(0) {
             return zero("ServiceAddress::concurrency", "no call could be sent");
@@ -293,6 +328,8 @@ impl ServiceAddress {
             })
         } else if self.folder != other.folder {
             Some("another working directory")
+        } else if self.service != other.service {
+            Some("another name")
         } else if self.dialect != other.dialect {
             Some("another dialect")
         } else if self.more_addresses != other.more_addresses {

@@ -1,7 +1,8 @@
 //! The link of a client that may outlive the tokio runtime in which it was created.
 
 use super::{
-    CallError, CallErrorReason, Link, OpenLink, Origin, PendingResponse, ServiceAddress, ServiceRequest,
+    CallError, CallErrorReason, Link, NamedAddress, OpenLink, Origin, PendingResponse, ServiceAddress,
+    ServiceRequest,
 };
 use crate::error::Error;
 use futures_util::future::BoxFuture;
@@ -128,6 +129,20 @@ impl SharedLinks {
         Ok(())
     }
 
+    /// Returns the address of a worker without the name of the service.
+    ///
+    /// # Errors
+    /// Returns an error if it has the name of another service.
+    fn without_name(&self, address: &str) -> crate::Result<String> {
+        let NamedAddress { address, service } = NamedAddress::new(address.to_owned());
+        match (&service, self.service.service_name()) {
+            (Some(name), own) if own != Some(name) => Err(self.error(&format!(
+                "{address} is that of `{name}`; a client calls one service"
+            ))),
+            _ => Ok(address),
+        }
+    }
+
     fn error(&self, reason: &str) -> Error {
         Error::new(format!(
             "cannot call the service at {}: {reason}",
@@ -190,6 +205,7 @@ impl Link for RuntimeLinks {
     }
 
     fn add_worker(&self, address: &str) -> crate::Result<()> {
+        let address = &self.0.without_name(address)?;
         let checked = self.0.any()?;
         checked.add_worker(address)?;
         let mut links = self.0.write();
@@ -206,6 +222,7 @@ impl Link for RuntimeLinks {
         if self.0.service.selected_dialect().is_some() {
             return Err(self.fixed_workers_error(address));
         }
+        let address = &self.0.without_name(address)?;
         let mut links = self.0.write();
         if !links.workers.remove(address) {
             return Ok(false);

@@ -10,8 +10,8 @@ pub(crate) use resolve::system_resolver;
 use super::api::{
     CallError, CallSite, DeadlineTimer, Link, Origin, PendingResponse, ServiceAddress, ServiceRequest,
 };
-use super::codec::WireReply;
 use super::codec::limits::MAX_FRAMES;
+use super::codec::{ByteStr, WireReply};
 use super::convert;
 use super::core::{CallNumber, CallOptions, Caller, CallerAction, CallerConfig, CallerEvent, IdMap, PeerId};
 use super::driver::{Clock, Driver, TimerTarget, random_seed, run_timer};
@@ -224,6 +224,7 @@ impl CallerConfig {
     fn for_service(service: &ServiceAddress) -> CallerConfig {
         let mut config = CallerConfig {
             max_peers: MAX_CONNECTED_WORKERS,
+            service: ByteStr::from(service.service_name().unwrap_or_default().to_owned()),
             ..CallerConfig::default()
         };
         if let Some(bytes) = service.body_limit {

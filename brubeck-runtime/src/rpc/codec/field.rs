@@ -159,6 +159,8 @@ fields! {
     27 reason: u8;
     /// The encoding of the body: 0 is JSON.
     28 codec: u8;
+    /// The name of the service that the caller expects: the path of its address.
+    38 service: text(MAX_NAME);
     /// The digests of the operations that the worker serves.
     41 contracts: digests;
 }

@@ -20,6 +20,8 @@ pub struct Hello {
     pub max_body: u64,
     /// The name of the sender, for diagnostics. At most 64 bytes.
     pub name: ByteStr,
+    /// The name of the service that the caller expects, at most 64 bytes. Empty for any.
+    pub service: ByteStr,
 }
 
 impl Hello {
@@ -34,6 +36,7 @@ impl Hello {
             heartbeat_ms: fields.heartbeat_interval,
             max_body: fields.max_body,
             name: fields.name.clone(),
+            service: fields.service.clone(),
         })
     }
 
@@ -43,10 +46,12 @@ impl Hello {
         field::put_number(out, number::heartbeat_interval, self.heartbeat_ms);
         field::put_number(out, number::max_body, self.max_body);
         field::put_text(out, number::name, &self.name);
+        field::put_text(out, number::service, &self.service);
     }
 
     pub(super) fn validate(&self) -> Result<(), EncodeError> {
-        field::check_length(&self.name, MAX_NAME, "name")
+        field::check_length(&self.name, MAX_NAME, "name")?;
+        field::check_length(&self.service, MAX_NAME, "name of the service")
     }
 }
 
@@ -110,6 +115,8 @@ pub enum Denial {
     Full = 3,
     /// The connection is not protected.
     NotSealed = 4,
+    /// The worker is that of another service.
+    OtherService = 5,
 }
 
 impl Denial {
@@ -121,6 +128,9 @@ impl Denial {
                 "the service does not support this version of brubeck's protocol; use the same release of brubeck on both sides"
             }
             Self::NotSealed => "the service requires TLS, and this connection is in clear",
+            Self::OtherService => {
+                "there is a service with another name at this address; check the port and the name after it"
+            }
             Self::Full => {
                 "the service has reached its limit of callers; raise `Service::max_connections`, or add a worker"
             }
@@ -132,9 +142,10 @@ impl Denial {
             2 => Ok(Self::Version),
             3 => Ok(Self::Full),
             4 => Ok(Self::NotSealed),
+            5 => Ok(Self::OtherService),
             _ => Err(ParseError::Expected {
                 at: 0,
-                what: "a reason from 2 to 4",
+                what: "a reason from 2 to 5",
             }),
         }
     }

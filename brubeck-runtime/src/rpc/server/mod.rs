@@ -253,6 +253,9 @@ impl SessionsInner {
                         "its version of brubeck's protocol is too old; use the same release of brubeck on both sides"
                     }
                     Denial::NotSealed => "its connection is in clear; it must use TLS",
+                    Denial::OtherService => {
+                        "it calls a service with another name; check the port and the name after it in its address"
+                    }
                     Denial::Full => {
                         "the limit of callers is reached; raise `Service::max_connections`, or add a worker"
                     }

@@ -144,6 +144,7 @@ impl World {
                 heartbeat_ms: 1000,
                 max_body: 1 << 20,
                 name: ByteStr::default(),
+                service: ByteStr::default(),
             });
             let frames = encode(&hello, Position::NONE).map_err(|error| error.to_string())?;
             let peer = Bytes::from(format!("stranger {stranger}"));

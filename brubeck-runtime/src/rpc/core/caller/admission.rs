@@ -237,7 +237,9 @@ impl Caller {
             _ => return Err(CallError::NoWorkers(self.unreachable_reason().into())),
         };
         Err(match reason {
-            Denial::Version | Denial::NotSealed => CallError::Refused(reason.advice().into()),
+            Denial::Version | Denial::NotSealed | Denial::OtherService => {
+                CallError::Refused(reason.advice().into())
+            }
             Denial::Full => CallError::busy(MAX_RETRY_AFTER),
         })
     }

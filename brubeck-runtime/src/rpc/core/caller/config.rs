@@ -8,6 +8,8 @@ use std::time::Duration;
 pub struct CallerConfig {
     /// The name that is reported to workers, for diagnostics. Truncated to 64 bytes. Default: empty.
     pub name: ByteStr,
+    /// The name of the service, which workers compare with theirs. Default: empty.
+    pub service: ByteStr,
     /// The interval between two pings, from 10 ms to 60 s. A worker that sends nothing for three intervals is considered dead.
     /// Default: 1 s.
     pub heartbeat_interval: Duration,
@@ -49,6 +51,7 @@ impl Default for CallerConfig {
     fn default() -> Self {
         Self {
             name: ByteStr::default(),
+            service: ByteStr::default(),
             heartbeat_interval: Duration::from_secs(1),
             connect_grace: Duration::from_secs(1),
             reconnect_grace: Duration::from_secs(5),

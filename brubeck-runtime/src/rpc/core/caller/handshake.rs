@@ -22,8 +22,9 @@ impl Caller {
             heartbeat_ms: u32::try_from(self.config.heartbeat_interval.as_millis()).unwrap_or(u32::MAX),
             max_body: self.config.max_body as u64,
             name: self.config.name.clone(),
+            service: self.config.service.clone(),
         });
-        // Encoding cannot fail: the name is truncated, and no other field has a variable length.
+        // Encoding cannot fail: the names are truncated, and no other field has a variable length.
         let Ok(frames) = encode(&hello, Position::NONE) else {
             return;
         };

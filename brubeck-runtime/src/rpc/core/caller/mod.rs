@@ -76,6 +76,7 @@ impl Caller {
                 .heartbeat_interval
                 .clamp(MIN_HEARTBEAT_INTERVAL, MAX_HEARTBEAT_INTERVAL),
             name: config.name.truncated(limits::MAX_NAME),
+            service: config.service.truncated(limits::MAX_NAME),
             ..config
         };
         Self {

@@ -13,6 +13,8 @@ pub struct WorkerConfig {
     pub verified_only: bool,
     /// The name that is reported to callers, for diagnostics. Truncated to 64 bytes. Default: empty.
     pub name: ByteStr,
+    /// The name of the service. Callers that expect another name are denied. Default: empty, which accepts all.
+    pub service: ByteStr,
     /// The operations of contracts that the worker serves, which callers compare with theirs. Default: none.
     pub operations: ServedOperations,
     /// The keys for which the worker responds to requests for itself, such as that of the list of operations. Default: `None`, every key.
@@ -47,6 +49,7 @@ impl Default for WorkerConfig {
         Self {
             verified_only: false,
             name: ByteStr::default(),
+            service: ByteStr::default(),
             operations: ServedOperations::default(),
             keys: None,
             concurrency: 64,

@@ -25,6 +25,11 @@ impl Worker {
             Denial::NotSealed
         } else if hello.version < VERSION {
             Denial::Version
+        } else if !self.config.service.is_empty()
+            && !hello.service.is_empty()
+            && hello.service != self.config.service
+        {
+            Denial::OtherService
         } else if self.sessions.len() >= self.config.max_sessions {
             Denial::Full
         } else {

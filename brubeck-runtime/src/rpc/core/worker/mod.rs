@@ -117,6 +117,7 @@ impl Worker {
     pub fn new(config: WorkerConfig, seed: [u8; 32]) -> Self {
         let config = WorkerConfig {
             name: config.name.truncated(limits::MAX_NAME),
+            service: config.service.truncated(limits::MAX_NAME),
             ..config
         };
         Self {
