@@ -25,7 +25,7 @@ use crate::peer::WebClient;
 use crate::response::http_response::LengthSource;
 use crate::response::{Body, IntoReply, Response};
 use crate::routing::{RouteList, Router, find_unhandled_response, record_mounts};
-use crate::rpc::api::{OpenLink, ResponseHandlers, ServiceNetwork, Services};
+use crate::rpc::api::{DetachedCalls, OpenLink, ResponseHandlers, ServiceNetwork, Services};
 use crate::spec::{Spec, listing};
 use crate::status::Status;
 use crate::template::Templates;
@@ -181,6 +181,7 @@ impl ErasedApp {
                 }),
                 environment: Arc::new(HandlerEnvironment::new(templates)),
                 draining: watch::Sender::new(false),
+                detached_calls: DetachedCalls::default(),
                 body_limit: settings.body_limit,
                 message_limit: settings.message_limit,
                 timeout: settings.timeout,
@@ -270,6 +271,11 @@ impl Application for AssembledApp {
 
     fn give_up_handlers(&self) {
         self.root.app.environment.give_up();
+        self.root.app.detached_calls.give_up();
+    }
+
+    fn detached_calls(&self) -> Option<&DetachedCalls> {
+        Some(&self.root.app.detached_calls)
     }
 
     fn running_handlers(&self) -> usize {

@@ -12,6 +12,7 @@ use crate::handler::{CatchPanic, HandlerEnvironment, LatencyTracker};
 use crate::message::Message;
 use crate::response::Response;
 use crate::routing::Router;
+use crate::rpc::api::DetachedCalls;
 use crate::spec::Spec;
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,6 +29,8 @@ pub(super) struct AppInner {
     pub(super) environment: Arc<HandlerEnvironment>,
     /// `true` once the application drains.
     pub(super) draining: watch::Sender<bool>,
+    /// The `nowait` calls of the handlers.
+    pub(super) detached_calls: DetachedCalls,
     pub(super) body_limit: usize,
     pub(super) message_limit: usize,
     pub(super) timeout: Option<Duration>,

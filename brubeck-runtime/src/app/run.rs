@@ -3,11 +3,16 @@
 use super::signals::{SignalListener, StopSignal, end_process_soon};
 use crate::error::{Error, Result};
 use crate::handler::{Application, Connection, Stop};
+use crate::rpc::api::DetachedCalls;
 use brubeck_sockets::ListenerGuard;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+
+/// The time that response handlers have, after the drain limit, to handle the errors of the `nowait` calls that are given up. It is shorter than
+/// the second after which a process that a signal stops ends.
+const RESPONSE_HANDLER_GRACE: Duration = Duration::from_millis(500);
 
 /// A running application, returned by [`App::start`](crate::App::start).
 ///
@@ -113,7 +118,8 @@ impl Running {
         Handle(self.stop.clone())
     }
 
-    /// Stops accepting messages, and returns when the requests in progress are complete.
+    /// Stops accepting messages, and returns when the requests in progress are complete, and the calls that were made with
+    /// [`nowait`](crate::Call::nowait) and their response handlers.
     ///
     /// ```no_run
     /// # use brubeck::prelude::*;
@@ -136,15 +142,20 @@ impl Running {
         self.application.begin_drain();
         let finished = tokio::time::timeout(self.drain, async {
             while self.connections.join_next().await.is_some() {}
+            if let Some(calls) = self.application.detached_calls() {
+                calls.all_ended().await;
+            }
         });
-        finished.await.map_err(|_| {
-            self.application.give_up_handlers();
-            Error::new(format!(
-                "requests were still in progress {:?} after the shutdown began, {} among them; raise this limit with `App::drain`",
-                self.drain,
-                running_handlers(&*self.application)
-            ))
-        })
+        if finished.await.is_ok() {
+            return Ok(());
+        }
+        let error = Error::new(format!(
+            "requests were still in progress {:?} after the shutdown began, {} among them; raise this limit with `App::drain`",
+            self.drain,
+            running_work(&*self.application)
+        ));
+        give_up(&*self.application).await;
+        Err(error)
     }
 
     /// Waits for SIGINT, SIGTERM or [`Handle::drain`], then [stops](Running::stop). Also returns if all connections have ended.
@@ -179,11 +190,12 @@ impl Running {
             _ = stop_requested.wait_for(|stop| *stop) => None,
             () = ended => {
                 tracing::info!("shutting down: all connections have ended");
-                return Ok(());
+                None
             }
         };
         match signal {
             Some(signal) => log_drain(signal, &*self.application, self.drain),
+            None if self.connections.is_empty() => {}
             None => tracing::info!("shutting down: drain requested"),
         }
         let (application, limit) = (self.application.clone(), self.drain);
@@ -207,16 +219,32 @@ impl Running {
 
 /// Says what a stopping application waits for.
 fn log_drain(signal: StopSignal, application: &dyn Application, limit: Duration) {
-    let handlers = running_handlers(application);
+    let work = running_work(application);
     tracing::info!(
-        "{signal}: finishing {handlers} and open responses, for at most {limit:?}; send it again to stop at once"
+        "{signal}: finishing {work} and open responses, for at most {limit:?}; send it again to stop at once"
     );
 }
 
-fn running_handlers(application: &dyn Application) -> String {
-    match application.running_handlers() {
+/// Gives up the handlers and the `nowait` calls. Returns when the response handlers of these calls have returned, or after
+/// [`RESPONSE_HANDLER_GRACE`].
+pub(crate) async fn give_up(application: &dyn Application) {
+    application.give_up_handlers();
+    if let Some(calls) = application.detached_calls() {
+        // Response handlers that take longer are dropped, which is logged.
+        let _ = tokio::time::timeout(RESPONSE_HANDLER_GRACE, calls.all_ended()).await;
+        calls.end();
+    }
+}
+
+fn running_work(application: &dyn Application) -> String {
+    let handlers = match application.running_handlers() {
         1 => "1 running handler".to_owned(),
         count => format!("{count} running handlers"),
+    };
+    match application.detached_calls().map_or(0, DetachedCalls::running) {
+        0 => handlers,
+        1 => format!("{handlers}, 1 `nowait` call"),
+        count => format!("{handlers}, {count} `nowait` calls"),
     }
 }
 

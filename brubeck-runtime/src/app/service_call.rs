@@ -10,7 +10,7 @@ use crate::outcome::Outcome;
 use crate::peer::CalledOperation;
 use crate::response::{IntoReply, Payload, Response};
 use crate::routing::{Match, MatchedRoute, routed_text};
-use crate::rpc::api::{CallTarget, Handled, ResponseHandlers};
+use crate::rpc::api::{CallTarget, DetachedCalls, Handled, ResponseHandlers};
 use crate::spec::Spec;
 use crate::status::Status;
 use crate::target::{CanonicalPath, call_path};
@@ -159,6 +159,10 @@ impl ResponseHandlers for AppInner {
         let path = call_path(&call.path);
         self.find_response_handler(call.operation.as_ref(), path.bytes())
             .is_some()
+    }
+
+    fn detached_calls(&self) -> &DetachedCalls {
+        &self.detached_calls
     }
 
     fn takes_errors(&self, call: &CallTarget) -> bool {

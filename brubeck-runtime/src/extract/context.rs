@@ -94,6 +94,10 @@ impl<S> AppContext<S> {
                 false
             }
 
+            fn detached_calls(&self) -> &crate::rpc::api::DetachedCalls {
+                unreachable!("no calls in this test")
+            }
+
             fn takes_errors(&self, _: &crate::rpc::api::CallTarget) -> bool {
                 false
             }

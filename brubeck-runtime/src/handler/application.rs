@@ -4,6 +4,7 @@ use super::{CatchPanic, HandlerEnvironment};
 use crate::message::Message;
 use crate::peer::WebClient;
 use crate::response::{Body, Response};
+use crate::rpc::api::DetachedCalls;
 use crate::spec::Spec;
 use brubeck_sockets::ListenerGuard;
 use futures_util::FutureExt;
@@ -59,8 +60,14 @@ pub trait Application: Send + Sync + 'static {
     /// Called when the application begins to drain. Bodies without an end, such as those of events, end then.
     fn begin_drain(&self) {}
 
-    /// Called when the application no longer waits for handlers that run. They are logged when they are dropped.
+    /// Called when the application no longer waits for handlers that run, which are logged when they are dropped, and for `nowait` calls,
+    /// whose response handlers get an error.
     fn give_up_handlers(&self) {}
+
+    /// Returns the `nowait` calls of the application.
+    fn detached_calls(&self) -> Option<&DetachedCalls> {
+        None
+    }
 
     /// Returns the number of handlers that run.
     fn running_handlers(&self) -> usize {

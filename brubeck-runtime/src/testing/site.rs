@@ -2,7 +2,7 @@
 
 use super::TestClient;
 use super::sockets::TestSockets;
-use crate::app::{App, AppService, ErasedApp, Service};
+use crate::app::{App, AppService, ErasedApp, Service, give_up};
 use crate::error::{Error, Result};
 use crate::handler::{Application, Stop};
 use crate::message::Message;
@@ -94,8 +94,19 @@ async fn serve_within_drain(
         application.begin_drain();
         tokio::time::sleep(drain).await;
     };
-    if let Either::Right(_) = select(serving, pin!(limit)).await {
-        application.give_up_handlers();
+    let served = async {
+        serving.await;
+        all_calls_ended(&*application).await;
+    };
+    if let Either::Right(_) = select(pin!(served), pin!(limit)).await {
+        give_up(&*application).await;
+    }
+}
+
+/// Waits until the `nowait` calls of an application have ended.
+async fn all_calls_ended(application: &dyn Application) {
+    if let Some(calls) = application.detached_calls() {
+        calls.all_ended().await;
     }
 }
 
@@ -273,7 +284,7 @@ impl TestSiteHandle {
     }
 
     /// Closes the WebSockets with code 1001 and stops the services. Returns when the handlers of the WebSockets have returned and the calls in
-    /// progress are complete.
+    /// progress are complete, those with [`nowait`](crate::Call::nowait) and their response handlers included.
     ///
     /// ```
     /// # use brubeck::testing::TestSiteHandle;
@@ -287,11 +298,12 @@ impl TestSiteHandle {
     pub async fn stop(mut self) {
         self.stop.send_replace(true);
         self.application.begin_drain();
-        if tokio::time::timeout(self.drain, self.sockets.all_ended())
-            .await
-            .is_err()
-        {
-            self.application.give_up_handlers();
+        let ended = async {
+            self.sockets.all_ended().await;
+            all_calls_ended(&*self.application).await;
+        };
+        if tokio::time::timeout(self.drain, ended).await.is_err() {
+            give_up(&*self.application).await;
         }
         while self.running_services.join_next().await.is_some() {}
     }

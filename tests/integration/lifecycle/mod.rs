@@ -1,5 +1,6 @@
 //! Start, stop and signals of real processes.
 
+mod detached_calls;
 mod drain_limit;
 mod inherited;
 mod names;

@@ -12,6 +12,7 @@ mod contract;
 mod credentials;
 mod deadline;
 mod decode;
+mod detached_calls;
 mod dialect;
 mod error;
 mod error_reason;
@@ -44,6 +45,7 @@ pub use contract::{
 };
 pub use credentials::{Credentials, KeyPair};
 pub use deadline::{Cancellation, Deadline};
+pub(crate) use detached_calls::DetachedCalls;
 pub use dialect::Dialect;
 pub use error::{CallError, Phase};
 pub use error_reason::CallErrorReason;

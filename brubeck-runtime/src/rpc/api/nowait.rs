@@ -33,7 +33,10 @@ impl Call {
     /// The response handler of this application runs when the response arrives. The returned [`Nowait`] may be dropped,
     /// or awaited to learn whether a worker has accepted the call. If the call fails before that, awaiting returns the
     /// error. Any other error, also that of a dropped `Nowait`, goes to the response handler if it takes a
-    /// [`CallResult`](crate::CallResult), and is logged otherwise. Stopping the application does not wait for the response.
+    /// [`CallResult`](crate::CallResult), and is logged otherwise.
+    ///
+    /// Stopping the application waits for the response and for the response handler, within the time of [`App::drain`](crate::App::drain).
+    /// After that the call is given up, which is logged, and ends with [`ShuttingDown`](CallError::ShuttingDown).
     ///
     /// If no response handler is listed for the path, or if the client belongs to no application, the call is not sent, and
     /// an error is logged unless the `Nowait` is awaited. The application does not even start if it can be seen in the code of a handler that no response
@@ -70,7 +73,10 @@ impl Call {
             handlers,
             runtime: runtime.clone(),
         };
+        // Counted before the call starts, and until its response handler has returned or its error is with the caller.
+        let counted = job.handlers.detached_calls().count();
         runtime.spawn(async move {
+            let _counted = counted;
             match prepared {
                 Ok(call) => run(call, job, accepted).await,
                 Err(error) => drop(accepted.send(Err(Undelivered::new(error, job)))),
@@ -106,11 +112,13 @@ type Accepted = oneshot::Sender<Result<(), Undelivered>>;
 
 /// Runs a call to its end: notifies `accepted`, then passes the result to the response handler.
 async fn run(call: PreparedCall, job: JobEnd, accepted: Accepted) {
-    match call.send_until_accepted().await {
+    let calls = job.handlers.detached_calls().clone();
+    match calls.unless_given_up(call.send_until_accepted()).await {
         Ok(response) => {
             // Fails if the caller has dropped the `Nowait`, which is allowed.
             let _ = accepted.send(Ok(()));
-            job.deliver(response.await).await;
+            let result = calls.unless_given_up(response).await;
+            job.deliver(result).await;
         }
         // The caller gets the error if it has kept the `Nowait`.
         Err(error) => drop(accepted.send(Err(Undelivered::new(error, job)))),
@@ -137,14 +145,21 @@ impl JobEnd {
             Ok(response) => response.into_message(&target, end),
             Err(error) => {
                 let error = error.at(end.site.clone());
-                if !handlers.takes_errors(&target) {
-                    return log(&error);
+                let takes_errors = handlers.takes_errors(&target);
+                let is_given_up =
+                    matches!(error, CallError::ShuttingDown(_)) && handlers.detached_calls().are_given_up();
+                if is_given_up || !takes_errors {
+                    log(&error);
+                }
+                if !takes_errors {
+                    return;
                 }
                 end.into_error_message(&target, error)
             }
         };
         // `None` needs no log line here, because the failure of a handler is already logged.
-        let _ = handlers.respond(message).await;
+        let calls = handlers.detached_calls().clone();
+        let _ = calls.unless_ended(handlers.respond(message)).await;
     }
 }
 
@@ -174,7 +189,11 @@ impl Drop for Undelivered {
         match self.job.take() {
             Some(job) => {
                 let runtime = job.runtime.clone();
-                runtime.spawn(job.deliver(Err(error)));
+                let counted = job.handlers.detached_calls().count();
+                runtime.spawn(async move {
+                    job.deliver(Err(error)).await;
+                    drop(counted);
+                });
             }
             None => log(&error),
         }
@@ -212,7 +231,7 @@ fn log(error: &CallError) {
 /// belongs to no application, or there is no tokio runtime, and if the service refused it; [`TooLarge`](CallError::TooLarge) if it exceeds
 /// a limit; [`NoWorkers`](CallError::NoWorkers), [`Busy`](CallError::Busy) or [`Deadline`](CallError::Deadline) if no worker could take
 /// it; [`Lost`](CallError::Lost) if the connection was lost before a worker acknowledged it; and
-/// [`ShuttingDown`](CallError::ShuttingDown) if the runtime ended. An error after that goes to the response handler if it
+/// [`ShuttingDown`](CallError::ShuttingDown) if the runtime ended or the drain limit of the application has passed. An error after that goes to the response handler if it
 /// takes errors, and is logged otherwise.
 pub struct Nowait {
     accepted: oneshot::Receiver<Result<(), Undelivered>>,

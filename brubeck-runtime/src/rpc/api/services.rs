@@ -1,8 +1,9 @@
 //! The services that an application calls, and the links to them.
 
 use super::{
-    CallError, CallErrorReason, CallSite, CallTarget, CallerContext, Client, Credentials, Handled, OpenLink,
-    ResponseBody, RuntimeLinks, ServiceAddress, ServiceNetwork, ServiceRequest, ServiceResponse,
+    CallError, CallErrorReason, CallSite, CallTarget, CallerContext, Client, Credentials, DetachedCalls,
+    Handled, OpenLink, ResponseBody, RuntimeLinks, ServiceAddress, ServiceNetwork, ServiceRequest,
+    ServiceResponse,
 };
 use crate::message::Message;
 use bytes::Bytes;
@@ -253,6 +254,9 @@ pub trait Link: Send + Sync + 'static {
 pub(crate) trait ResponseHandlers: Send + Sync + 'static {
     /// Returns `true` if a response handler is listed for a call.
     fn handles(&self, call: &CallTarget) -> bool;
+
+    /// Returns the counter of the `nowait` calls of the application.
+    fn detached_calls(&self) -> &DetachedCalls;
 
     /// Returns `true` if the response handler of a call takes the error of a call without a response.
     fn takes_errors(&self, call: &CallTarget) -> bool;
