@@ -33,7 +33,16 @@ async fn left(deadline: Deadline) -> Json<Option<u128>> {
     Json(deadline.remaining().map(|left| left.as_millis()))
 }
 
-const ROUTES: Routes<()> = routes![two, big, header, left];
+#[service_handler("^/fail/(?<kind>[a-z]+)$")]
+async fn fail(kind: String) -> Result<Json<u8>, Problem> {
+    match kind.as_str() {
+        "problem" => Err(Problem::new(409, "taken").with_type("https://example.org/taken")),
+        "panic" => panic!("as the caller asked"),
+        _ => Ok(Json(1)),
+    }
+}
+
+const ROUTES: Routes<()> = routes![two, big, header, left, fail];
 const NO_ROUTES: Routes<()> = routes![];
 
 async fn start() -> (TestSiteHandle, Client) {
@@ -156,4 +165,25 @@ async fn longer_timeout_never_means_less_time() {
         before = left;
     }
     assert!(before > 49 * 86_400 * 1_000, "{before} ms");
+}
+
+#[tokio::test]
+async fn error_for_status_is_the_problem_of_the_service() {
+    let (_site, client) = start().await;
+    let response = async |path| client.request(path).await.unwrap().error_for_status();
+    assert_eq!(response("/fail/not").await.unwrap().body, 1);
+    for (path, code, text) in [
+        ("/fail/problem", 409, "taken"),
+        ("/fail/panic", 500, ""),
+        ("/two", 400, "the argument `text` is missing"),
+        ("/nothing", 404, ""),
+    ] {
+        match response(path).await {
+            Err(CallError::Failure { status, error, .. }) => {
+                assert_eq!((status.code(), error.status().code()), (code, code), "{path}");
+                assert!(error.to_string().contains(text), "{path}: {error}");
+            }
+            other => panic!("{path}: {other:?}"),
+        }
+    }
 }

@@ -116,12 +116,17 @@ fn decode_failure<E: 'static>(
 fn decode_problem(response: &ServiceResponse<ResponseBody>) -> Problem {
     let status = &response.status;
     match serde_json::from_slice::<Problem>(&response.body.text) {
-        Ok(problem) if response.body.outcome.is_none() => problem
-            .without_members(DIALECT_MEMBERS)
-            .with_status_of_response(status),
+        Ok(problem) if response.body.outcome.is_none() => of_response(problem, status),
         Ok(problem) => problem.with_status_of_response(status),
         Err(_) => status.clone().into(),
     }
+}
+
+/// Completes the problem of a response that may be that of a dialect.
+pub(super) fn of_response(problem: Problem, status: &Status) -> Problem {
+    problem
+        .without_members(DIALECT_MEMBERS)
+        .with_status_of_response(status)
 }
 
 /// Returns the value as a `U`, if that is its type.

@@ -1,10 +1,12 @@
 //! The response of a service, and the output of its response handler.
 
+use super::decode::of_response;
 use super::{CallEnd, CallError, CallErrorReason, CallSite, ServiceRequest};
 use crate::json_parts;
 use crate::message::Message;
 use crate::outcome::Outcome;
 use crate::peer::CalledOperation;
+use crate::problem::Problem;
 use crate::status::Status;
 use bytes::Bytes;
 use http::HeaderMap;
@@ -35,7 +37,8 @@ use std::sync::Arc;
 pub struct ServiceResponse<T = Value> {
     /// The status that the service set: 200, unless its handler returned another one or an error.
     ///
-    /// An error status is not a [`CallError`] for a call without a contract, so check [`is_success`](Status::is_success).
+    /// An error status is not a [`CallError`] for a call without a contract, so check [`is_success`](Status::is_success), or call
+    /// [`error_for_status`](ServiceResponse::error_for_status).
     pub status: Status,
     /// The headers of the response, except for those whose name or value is not valid in HTTP.
     pub headers: HeaderMap,
@@ -61,6 +64,40 @@ impl<T> ServiceResponse<T> {
             headers: HeaderMap::new(),
             body,
         }
+    }
+}
+
+impl ServiceResponse {
+    /// Returns the response if its status is a success, and an error otherwise.
+    ///
+    /// ```
+    /// use brubeck::prelude::*;
+    ///
+    /// async fn text(slow: Client) -> Result<String, CallError> {
+    ///     let response = slow.request("/service/slow").await?.error_for_status()?;
+    ///     Ok(response.body["text"].to_string())
+    /// }
+    /// ```
+    ///
+    /// For calls without a contract, whose responses may have any status. Those of a contract fail with the same error.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`CallError::Failure`] if the status is not from 200 to 299. Its error is the problem in the body, or the status if the body
+    /// is none. It does not name the call, which the response does not know.
+    pub fn error_for_status(self) -> Result<ServiceResponse, CallError> {
+        if self.status.is_success() {
+            return Ok(self);
+        }
+        let problem = match serde_json::from_value::<Problem>(self.body) {
+            Ok(problem) => of_response(problem, &self.status),
+            Err(_) => self.status.into(),
+        };
+        Err(CallError::Failure {
+            status: problem.status().clone(),
+            reason: problem.to_string().into(),
+            error: problem,
+        })
     }
 }
 
