@@ -51,7 +51,7 @@ impl Running {
         for connection in connections {
             opened.push(connection.open(application.clone()).await?);
         }
-        let (stop, stop_signal) = Stop::new();
+        let (stop, stop_signal) = Stop::new(drain);
         let mut running = Running {
             application,
             addresses: Vec::new(),
@@ -293,8 +293,8 @@ impl Handle {
     /// # }
     /// ```
     ///
-    /// The application stops accepting messages: HTTP connections are closed after their current response, WebSockets are
-    /// closed, and callers of a service are directed to other workers. [`until_signal`](Running::until_signal) returns when the
+    /// The application stops accepting connections. The next response on each HTTP/1 connection says that it is closed, and connections
+    /// without a request are closed after a second, or half of the time of [`App::drain`](crate::App::drain) if that is less. WebSockets are closed, and callers of a service are directed to other workers. [`until_signal`](Running::until_signal) returns when the
     /// requests in progress are complete, or after the time of [`App::drain`](crate::App::drain).
     pub fn drain(&self) {
         self.0.send_replace(true);

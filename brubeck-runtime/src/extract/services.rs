@@ -28,10 +28,14 @@ fn caller_context<S>(cx: &Context<S>) -> Option<Arc<CallerContext>> {
     Some(Arc::new(CallerContext {
         handlers: cx.settings().response_handlers.upgrade()?,
         origin: message.extension::<Origin>().cloned(),
-        deadline: Deadline::for_handler(cx.scope(), message),
+        deadline: deadline(cx),
         hops: message.call_meta().map_or(0, |call| call.hops.saturating_add(1)),
         trace: cx.trace().clone(),
     }))
+}
+
+fn deadline<S>(cx: &Context<S>) -> Deadline {
+    Deadline::for_handler(cx.scope(), cx.message(), || Cancellation(cx.cancel_signal()))
 }
 
 /// Binds the client of a contract to the message, so that calls of the client inherit the origin, the deadline, the hop count and the
@@ -92,7 +96,7 @@ impl<S: Send + Sync + 'static> FromMessage<S> for Deadline {
     type Rejection = Infallible;
 
     async fn from_message(cx: &Context<S>) -> Result<Deadline, Infallible> {
-        Ok(Deadline::for_handler(cx.scope(), cx.message()))
+        Ok(deadline(cx))
     }
 }
 

@@ -13,6 +13,7 @@ use std::future::Ready;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 use tokio::sync::watch;
 
 /// An application as its connections use it: messages in, responses out.
@@ -154,24 +155,36 @@ pub struct OpenConnection {
 
 /// Signals a [`Connection`] to stop accepting messages.
 #[derive(Clone)]
-pub struct Stop(watch::Receiver<bool>);
+pub struct Stop {
+    requested: watch::Receiver<bool>,
+    /// Only HTTP connections need it.
+    #[cfg_attr(not(feature = "http"), allow(dead_code))]
+    limit: Duration,
+}
 
 impl Stop {
     /// Creates a signal. Sending `true`, or dropping all senders, requests the stop.
-    pub(crate) fn new() -> (watch::Sender<bool>, Stop) {
-        let (sender, receiver) = watch::channel(false);
-        (sender, Stop(receiver))
+    /// After that, accepted messages have the time `limit`.
+    pub(crate) fn new(limit: Duration) -> (watch::Sender<bool>, Stop) {
+        let (sender, requested) = watch::channel(false);
+        (sender, Stop { requested, limit })
+    }
+
+    /// Returns the time that accepted messages have once the stop is requested.
+    #[cfg(feature = "http")]
+    pub(crate) fn limit(&self) -> Duration {
+        self.limit
     }
 
     /// Waits until the stop is requested.
     pub async fn requested(&mut self) {
         // An error means that all senders were dropped, and the application with them.
-        let _ = self.0.wait_for(|stop| *stop).await;
+        let _ = self.requested.wait_for(|stop| *stop).await;
     }
 
     /// Returns `false` only if [`requested`](Self::requested) would not complete yet. Takes no lock. Call it on a clone whose
     /// `requested` is never polled: one that has seen the request returns `false` again.
     pub(crate) fn may_be_requested(&self) -> bool {
-        self.0.has_changed().unwrap_or(true)
+        self.requested.has_changed().unwrap_or(true)
     }
 }

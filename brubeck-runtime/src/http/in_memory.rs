@@ -9,6 +9,7 @@ use futures_util::future::BoxFuture;
 use http::{Request, Response};
 use hyper_util::rt::TokioIo;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::io::DuplexStream;
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -40,7 +41,7 @@ impl InMemoryServer {
         let (stop, never_stops) = match stop {
             Some(stop) => (stop, None),
             None => {
-                let (sender, stop) = Stop::new();
+                let (sender, stop) = Stop::new(Duration::ZERO);
                 (stop, Some(Arc::new(sender)))
             }
         };

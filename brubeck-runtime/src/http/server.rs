@@ -2,6 +2,7 @@
 
 use super::listen::{AcceptedStream, HttpListener, PerAddressLimit};
 use super::service::ConnectionService;
+use super::timeout_stream::InFlight;
 use super::{HttpServer, timeout_stream};
 use crate::authority::Scheme;
 use crate::handler::Stop;
@@ -20,9 +21,14 @@ use std::task::Waker;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{Semaphore, mpsc};
+use tokio::time::Sleep;
 
 /// Pause after an error of `accept`.
 const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(50);
+
+/// The longest time that an HTTP/1 connection without a request stays open while the server stops. A request that the client is just
+/// sending gets its response, which says that the connection is closed.
+const CLOSE_DELAY: Duration = Duration::from_secs(1);
 
 impl HttpServer {
     /// Serves until the stop is requested, and then until all connections and WebSockets have ended.
@@ -112,7 +118,7 @@ impl HttpServer {
                 address: address.map(|address| RemoteAddr(address.to_canonical())),
                 scheme,
             },
-            in_flight,
+            in_flight: in_flight.clone(),
         };
         // `TimeoutStream` applies the header timeout: that of hyper would include the idle time between two requests. Hyper
         // also has a limit of 100 headers by default. Setting it explicitly would make hyper allocate and clear room for
@@ -147,6 +153,7 @@ impl HttpServer {
         let served = run_until_stopped(
             connection,
             |connection| connection.graceful_shutdown(),
+            &in_flight,
             self.stop.clone(),
         );
         if let Err(error) = served.await {
@@ -180,14 +187,21 @@ impl Version {
     }
 }
 
-/// Runs a connection to its end. Once the stop is requested, calls `shutdown`, so that the connection ends after its current
-/// responses.
-async fn run_until_stopped<C: Future>(connection: C, shutdown: fn(Pin<&mut C>), stop: Stop) -> C::Output {
+/// Runs a connection to its end. Once the stop is requested, an HTTP/1 connection ends after its next response. `shutdown` ends a
+/// connection after its current responses: an HTTP/2 connection at once, because it tells the client so, and an HTTP/1 connection after
+/// [`CLOSE_DELAY`].
+async fn run_until_stopped<C: Future>(
+    connection: C,
+    shutdown: fn(Pin<&mut C>),
+    in_flight: &InFlight,
+    stop: Stop,
+) -> C::Output {
     let mut connection = pin!(connection);
     let stop_check = stop.clone();
     let mut stop = stop;
     let mut requested = pin!(stop.requested());
     let mut is_draining = false;
+    let mut close_delay: Option<Pin<Box<Sleep>>> = None;
     let mut registered: Option<Waker> = None;
     poll_fn(|cx| {
         // This runs several times for each request, and polling `requested` takes a lock. The waker stays registered until
@@ -199,8 +213,20 @@ async fn run_until_stopped<C: Future>(connection: C, shutdown: fn(Pin<&mut C>), 
             registered = Some(cx.waker().clone());
             is_draining = requested.as_mut().poll(cx).is_ready();
             if is_draining {
-                shutdown(connection.as_mut());
+                in_flight.close_after_next_response();
+                let delay = if in_flight.is_http2() {
+                    Duration::ZERO
+                } else {
+                    CLOSE_DELAY.min(stop_check.limit() / 2)
+                };
+                close_delay = Some(Box::pin(tokio::time::sleep(delay)));
             }
+        }
+        if let Some(delay) = &mut close_delay
+            && (in_flight.is_http2() || delay.as_mut().poll(cx).is_ready())
+        {
+            close_delay = None;
+            shutdown(connection.as_mut());
         }
         connection.as_mut().poll(cx)
     })

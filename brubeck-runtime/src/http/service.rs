@@ -157,6 +157,9 @@ impl Future for ResponseFuture {
                 .headers_mut()
                 .append(CONNECTION, HeaderValue::from_static("upgrade"));
         }
+        if self.is_http1 && guard.as_ref().is_some_and(InFlightGuard::is_last) {
+            close_connection(&mut response);
+        }
         // If a WebSocket has taken the guard, it has taken the connection, too.
         if let Some(guard) = guard.as_ref().filter(|_| is_unread) {
             // Otherwise hyper would read and discard the rest of the body before the next request.

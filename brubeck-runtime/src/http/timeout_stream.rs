@@ -35,6 +35,8 @@ struct SharedCounts {
     is_http2: AtomicBool,
     /// A response is sent, or will be, before its request has been read to its end. The connection closes after it.
     is_body_unread: AtomicBool,
+    /// The server stops: the next response is the last one of the connection.
+    is_closing: AtomicBool,
     /// The task of an HTTP/2 connection. It must check its timeouts again when a request ends in another task. With HTTP/1 the
     /// connection sends all responses itself and needs no wakeup.
     connection: AtomicWaker,
@@ -50,6 +52,15 @@ impl InFlight {
         self.0.requests.fetch_add(ONE_BEGUN + 1, Ordering::Relaxed);
         self.0.is_http2.store(is_http2, Ordering::Relaxed);
         InFlightGuard(self.clone())
+    }
+
+    /// Makes the next response the last one of the connection.
+    pub(super) fn close_after_next_response(&self) {
+        self.0.is_closing.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_http2(&self) -> bool {
+        self.0.is_http2.load(Ordering::Relaxed)
     }
 
     fn is_empty(&self) -> bool {
@@ -75,6 +86,11 @@ impl InFlight {
 }
 
 impl InFlightGuard {
+    /// Returns `true` if this response is the last one of the connection.
+    pub(super) fn is_last(&self) -> bool {
+        self.0.0.is_closing.load(Ordering::Relaxed)
+    }
+
     /// Reports that the connection closes before the request body has been read to its end. The client may still be sending it.
     pub(super) fn leave_body_unread(&self) {
         self.0.0.is_body_unread.store(true, Ordering::Relaxed);

@@ -157,7 +157,7 @@ impl TestSite {
         let network = InMemory::default();
         let client_network = network.clone();
         let open_link: OpenLink = Arc::new(move |service| open_in_memory_link(&client_network, service));
-        let (stop, stop_signal) = Stop::new();
+        let (stop, stop_signal) = Stop::new(Duration::ZERO);
         let mut running_services = JoinSet::new();
         for (service, app) in self.services {
             let (application, _) = (app.assemble)(ServiceNetwork::of_site(open_link.clone()))?;

@@ -6,6 +6,7 @@ mod cancellation;
 mod descriptors;
 mod end_to_end;
 mod floods;
+mod inherited;
 mod jobs;
 mod key_pairs;
 mod layers;

@@ -3,6 +3,7 @@
 mod detached_calls;
 mod drain_limit;
 mod inherited;
+mod kept_connections;
 mod names;
 mod process;
 mod settings;

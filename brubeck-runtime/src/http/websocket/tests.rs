@@ -15,7 +15,7 @@ struct Connection {
 fn connect(buffer: usize) -> Connection {
     let (server, client) = tokio::io::duplex(buffer);
     let (driver, socket) = new(1 << 20, None);
-    let (sender, stop) = Stop::new();
+    let (sender, stop) = Stop::new(Duration::ZERO);
     let driver = tokio::spawn(async move {
         driver.run(server, stop).await;
         // Dropping it would request a stop.

@@ -24,8 +24,8 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 ///
 /// A client from [`Services`](super::Services) belongs to the application: the response handlers of the application run
 /// for its [`handled`](Call::handled) and [`nowait`](Call::nowait) calls. Its calls inherit the deadline and the trace of
-/// the message that the handler processes. If a call is made after the response to that message was sent, it inherits the
-/// deadline of a service call, but not that of a web request.
+/// the message that the handler processes. A call that is made after the handler of a service call
+/// has ended, or after the response to a web request was sent, inherits the trace but not the deadline.
 ///
 /// A client from [`Client::connect`] belongs to no application: its `nowait` calls are refused, and no response handler runs
 /// for its `handled` calls.

@@ -26,6 +26,9 @@ use tokio::time::Instant;
 /// Handlers of web requests have the timeout of their [route](crate::Limits::timeout) or of the
 /// [application](crate::App::timeout). Calls that a handler makes inherit its deadline.
 ///
+/// The deadline ends with the handler of a call, and with the response to a web request. A task that goes on after that has no
+/// deadline, and the calls that it makes then have their own timeouts only.
+///
 /// A stream or WebSocket that a web handler leaves running has no deadline. Neither has a call of a Python client, because
 /// the dialects do not transmit one, nor a response handler.
 ///
@@ -38,8 +41,23 @@ pub struct Deadline(Option<Limit>);
 #[derive(Clone, Debug)]
 struct Limit {
     at: Instant,
-    /// Set for web requests, whose deadline ends when the response is sent.
-    scope: Option<Arc<RequestScope>>,
+    request: RequestState,
+}
+
+/// Tells whether the request or call that set a deadline has ended. Its deadline ends with it.
+#[derive(Clone, Debug)]
+enum RequestState {
+    Web(Arc<RequestScope>),
+    Call(Cancellation),
+}
+
+impl RequestState {
+    fn has_ended(&self) -> bool {
+        match self {
+            RequestState::Web(scope) => scope.is_finished(),
+            RequestState::Call(handler) => handler.is_cancelled(),
+        }
+    }
 }
 
 impl Deadline {
@@ -56,15 +74,24 @@ impl Deadline {
 
     /// Returns the deadline of a handler. It is the deadline of `scope` if there is one, and that of `message` otherwise.
     ///
-    /// The timeout of the scope starts now unless it has started before.
-    pub(crate) fn for_handler(scope: Option<&Arc<RequestScope>>, message: &Message) -> Deadline {
+    /// The timeout of the scope starts now unless it has started before. `handler` returns the signal that the handler has ended.
+    pub(crate) fn for_handler(
+        scope: Option<&Arc<RequestScope>>,
+        message: &Message,
+        handler: impl FnOnce() -> Cancellation,
+    ) -> Deadline {
         let from_scope = scope.and_then(|scope| {
             Some(Limit {
                 at: scope.deadline()?,
-                scope: Some(scope.clone()),
+                request: RequestState::Web(scope.clone()),
             })
         });
-        let from_message = || message.deadline().map(|at| Limit { at, scope: None });
+        let from_message = || {
+            Some(Limit {
+                at: message.deadline()?,
+                request: RequestState::Call(handler()),
+            })
+        };
         Deadline(from_scope.or_else(from_message))
     }
 
@@ -78,8 +105,7 @@ impl Deadline {
 
     fn instant(&self) -> Option<Instant> {
         let limit = self.0.as_ref()?;
-        let is_finished = limit.scope.as_ref().is_some_and(|scope| scope.is_finished());
-        (!is_finished).then_some(limit.at)
+        (!limit.request.has_ended()).then_some(limit.at)
     }
 
     /// Returns the earlier of this deadline and `other`.
