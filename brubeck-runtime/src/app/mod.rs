@@ -232,8 +232,9 @@ impl<S: Send + Sync + 'static> App<S> {
     /// ```
     ///
     /// Afterwards [`serve`](App::serve), [`Running::stop`] and [`Running::until_signal`] stop waiting and return an error. Handlers that still run are
-    /// given up: each is logged when it is dropped, and the callers of a service get [`CallError::Lost`](crate::CallError::Lost). Calls that were made with [`nowait`](crate::Call::nowait) are given up, too: their
-    /// response handlers have half a second for the error [`CallError::ShuttingDown`](crate::CallError::ShuttingDown). A process that a signal
+    /// given up: each is logged when it is dropped, and the callers of a service get [`CallError::Lost`](crate::CallError::Lost). Calls that
+    /// were made with [`nowait`](crate::Call::nowait) are given up, too: their response handlers have half a second for the error
+    /// [`CallError::ShuttingDown`](crate::CallError::ShuttingDown). A process that a signal
     /// has stopped ends at the latest one second later, also if handlers block its threads. Event streams and WebSockets do not take the
     /// time: they end when the shutdown begins.
     pub fn drain(mut self, timeout: Duration) -> App<S> {

@@ -294,8 +294,10 @@ impl Handle {
     /// ```
     ///
     /// The application stops accepting connections. The next response on each HTTP/1 connection says that it is closed, and connections
-    /// without a request are closed after a second, or half of the time of [`App::drain`](crate::App::drain) if that is less. WebSockets are closed, and callers of a service are directed to other workers. [`until_signal`](Running::until_signal) returns when the
-    /// requests in progress are complete, or after the time of [`App::drain`](crate::App::drain).
+    /// without a request are closed after a second, or half of the time of [`App::drain`](crate::App::drain) if that is less; HTTP/2
+    /// connections get a GOAWAY. WebSockets are closed, and callers of a service are directed to other workers.
+    /// [`until_signal`](Running::until_signal) returns when the requests in progress are complete, or after the time of
+    /// [`App::drain`](crate::App::drain).
     pub fn drain(&self) {
         self.0.send_replace(true);
     }

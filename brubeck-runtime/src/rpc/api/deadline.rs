@@ -44,7 +44,7 @@ struct Limit {
     request: RequestState,
 }
 
-/// Tells whether the request or call that set a deadline has ended. Its deadline ends with it.
+/// The request or the call that has set a deadline, which ends with it.
 #[derive(Clone, Debug)]
 enum RequestState {
     Web(Arc<RequestScope>),
